@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dockchains/dockchain/node/api"
+)
+
+func newAuthorCommand(g *global) *cobra.Command {
+	return group(&cobra.Command{
+		Use:   "author",
+		Short: "Show and change the keys that speak for an author",
+		Long: `Show and change the keys that speak for an author.
+
+Your author has two keys, in the directory author/ of the data directory:
+signing.key signs releases, next.key nothing but the change to itself. The log
+commits to next.key beforehand, so that whoever steals signing.key cannot change
+keys. Keep a copy of next.key elsewhere; it may be kept only there, as long as it
+is put back for the commands that need it. The author's id never changes.
+
+Whatever first opens a data directory, as dockchain run does, makes its author;
+create does nothing else.`,
+		Example: `  dockchain author create
+  dockchain author show
+  dockchain author rotate
+  dockchain author recover --void-from 12`,
+	}, newAuthorCreateCommand(g), newAuthorShowCommand(g), newAuthorRotateCommand(g), newAuthorRecoverCommand(g), newAuthorRetireCommand(g))
+}
+
+func newAuthorShowCommand(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use:   "show [AUTHOR]",
+		Short: "Tell who speaks for an author, by default for you",
+		Example: `  dockchain author show
+  dockchain author show alice -o json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name := "me"
+			if len(args) > 0 {
+				name = args[0]
+			}
+			return runAuthor(cmd.Context(), g, "showing the author "+name, func(ctx context.Context, c *api.Client) (api.AuthorStatus, error) {
+				return c.Author(ctx, name)
+			})
+		},
+	}
+}
+
+func newAuthorRotateCommand(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use:   "rotate",
+		Short: "Sign with the next key from now on",
+		Long: `Sign with the next key from now on, and commit to a new next one. The old signing
+key is overwritten; what it signed stays good. After a crash the same command, or
+the next start of the node, goes on where it was.`,
+		Example: `  dockchain author rotate`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runAuthor(cmd.Context(), g, "changing keys", func(ctx context.Context, c *api.Client) (api.AuthorStatus, error) {
+				return c.RotateKeys(ctx)
+			})
+		},
+	}
+}
+
+func newAuthorRecoverCommand(g *global) *cobra.Command {
+	var voidFrom uint64
+	cmd := &cobra.Command{
+		Use:   "recover --void-from ENTRY",
+		Short: "Change keys after a theft, and take back what the thief signed",
+		Long: `Change keys as dockchain author rotate does, and take back every entry of your log
+from ENTRY on: what somebody signed who had stolen signing.key. dockchain ledger
+log me lists the entries. None of before the last change of keys can be taken back.`,
+		Example: `  dockchain author recover --void-from 12`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !cmd.Flags().Changed("void-from") {
+				return &usageError{err: errors.New("the first entry to take back is needed: --void-from ENTRY"), command: cmd.CommandPath()}
+			}
+			return runAuthor(cmd.Context(), g, "recovering keys", func(ctx context.Context, c *api.Client) (api.AuthorStatus, error) {
+				return c.RecoverKeys(ctx, voidFrom)
+			})
+		},
+	}
+	cmd.Flags().Uint64Var(&voidFrom, "void-from", 0, "the first `entry` to take back")
+	return cmd
+}
+
+func newAuthorRetireCommand(g *global) *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "retire --yes",
+		Short: "End your log, for good",
+		Long: `End your log, for good: nothing is published under your author id any more. What
+was published stays good, and this node goes on seeding it.`,
+		Example: `  dockchain author retire --yes`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !yes {
+				return &usageError{err: errors.New("this cannot be undone: say --yes"), command: cmd.CommandPath()}
+			}
+			return runAuthor(cmd.Context(), g, "ending the log", func(ctx context.Context, c *api.Client) (api.AuthorStatus, error) {
+				return c.RetireAuthor(ctx)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "do it")
+	return cmd
+}
+
+func runAuthor(ctx context.Context, g *global, what string, do func(context.Context, *api.Client) (api.AuthorStatus, error)) error {
+	return g.withData(ctx, func(c *api.Client) error {
+		res, err := do(ctx, c)
+		if err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		return g.ui.print(authorView(res))
+	})
+}
+
+func authorView(a api.AuthorStatus) view {
+	v := view{value: a, names: []string{a.Author}}
+	add := func(name, value string) { v.rows = append(v.rows, []string{name, value}) }
+	add("author", a.Author)
+	for _, k := range a.Keys {
+		add("key", k)
+	}
+	add("must sign", fmt.Sprintf("%d of %d", a.Threshold, len(a.Keys)))
+	for _, k := range a.Next {
+		add("next key", k)
+	}
+	if len(a.Next) > 0 {
+		add("must change", fmt.Sprintf("%d of %d", a.NextThreshold, len(a.Next)))
+	}
+	add("entries", fmt.Sprint(a.Size))
+	add("signs here", yesNo(a.CanSign))
+	if a.Retired {
+		v.lines = append(v.lines, "retired: the log has ended")
+	}
+	if a.Frozen != "" {
+		v.lines = append(v.lines, "frozen: "+a.Frozen)
+	}
+	return v
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"syscall"
+
+	"github.com/dockchains/dockchain/node"
+	"github.com/dockchains/dockchain/node/api"
+)
+
+// hint is the next step after an error, "" where there is none to tell.
+func hint(err error) string {
+	var usage *usageError
+	if errors.As(err, &usage) && usage.command != "" {
+		return usage.command + " --help"
+	}
+	for _, h := range hints() {
+		if errors.Is(err, h.err) {
+			return h.text
+		}
+	}
+	return ""
+}
+
+type nextStep struct {
+	err  error
+	text string
+}
+
+// hints is in the order of asking, the particular before the general.
+func hints() []nextStep {
+	return []nextStep{
+		{errBadProof, "do not rely on it; whoever runs a node makes another one with dockchain ledger prove TARGET"},
+		{api.ErrRevoked, "do not use it: its author took it back; dockchain ledger log AUTHOR shows when"},
+		{api.ErrTransferred, "the repository went to another author, whom dockchain ledger log AUTHOR names"},
+		{api.ErrRetired, "this author says nothing any more; another directory with --home DIR begins a new author"},
+		{api.ErrFrozen, "dockchain ledger log AUTHOR tells what was proven; trust nothing new of this author"},
+		{api.ErrWrongState, "the log breaks its own rules and is not continued here; trust nothing new of this author"},
+		{api.ErrBadSignature, "the keys in the data directory are not those that speak for the author now; restore the newest copy of its author/ directory"},
+		{api.ErrRejected, "dockchain verify TARGET tells every reason; do not use this image"},
+		{api.ErrNotRunning, "start a node: dockchain run"},
+		{api.ErrOffline, "start a node: dockchain run"},
+		{api.ErrNotYours, "publish as me/NAME:TAG; other authors sign with their own nodes"},
+		{api.ErrNoAlias, "name the author first: dockchain alias add NAME AUTHOR-ID; dockchain search shows the ids"},
+		{api.ErrNoEngine, "start Docker or set DOCKER_HOST; oci:DIR and docker-archive:FILE need no Docker Engine"},
+		{api.ErrNoSpace, "free some space and run the same command again; a fetch goes on where it was"},
+		{api.ErrTimeout, "see dockchain peers for who is connected, and give it longer with --timeout 5m"},
+		{api.ErrNotFound, "look for it with dockchain search; dockchain peers shows who is connected"},
+		{api.ErrBadRequest, "a reference is AUTHOR/REPO[:TAG][@DIGEST]; a magnet link starts with magnet:?xt=urn:btih: and 40 hex digits"},
+		{api.ErrUnauthorized, "the token is in the file api.token of the node's data directory"},
+		{api.ErrRefused, "ask the node by its own address, and not from a web page"},
+		{api.ErrTooLarge, "shorten the labels or the description"},
+		{api.ErrBroken, "see the node's log, start it again with dockchain run, and repeat the command"},
+		{node.ErrOtherNetwork, "leave out --network, or choose another directory with --home DIR"},
+		{node.ErrLocked, "stop the node or command that uses it, or choose another directory with --home DIR"},
+		{errPartial, "the lines before tell what was left out"},
+		{fs.ErrPermission, "check who owns the data directory, or choose another with --home DIR"},
+		{fs.ErrNotExist, "check the path; the node reads it, so it must be on the node's machine"},
+		{syscall.EADDRINUSE, "another program listens there: choose another address (dockchain run --help lists them; port 0 takes any free one)"},
+	}
+}

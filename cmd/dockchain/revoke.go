@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dockchains/dockchain/node/api"
+)
+
+func newRevokeCommand(g *global) *cobra.Command {
+	var req api.RevokeRequest
+	cmd := &cobra.Command{
+		Use:   "revoke TARGET",
+		Short: "Take back what you released",
+		Long: `Take back what you released. TARGET is me/REPO:TAG, me/REPO@DIGEST or a digest.
+
+A revoked tag counts again with its next release; a revoked digest is revoked for
+good, under all names. Every node that hears of it refuses the image from then on;
+bytes that somebody has already are not taken away.`,
+		Example: `  dockchain revoke me/app:1.0 --reason broken
+  dockchain revoke sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+  dockchain revoke me/app:nightly --last-valid 12`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			req.Target = args[0]
+			return runRevoke(cmd.Context(), g, req)
+		},
+	}
+	cmd.Flags().StringVar(&req.Reason, "reason", "", "`text` that everybody can read, on one line")
+	cmd.Flags().Uint64Var(&req.LastValid, "last-valid", 0, "releases up to this `entry` of your log stay good")
+	return cmd
+}
+
+func runRevoke(ctx context.Context, g *global, req api.RevokeRequest) error {
+	return g.withData(ctx, func(c *api.Client) error {
+		res, err := c.Revoke(ctx, req)
+		if err != nil {
+			return fmt.Errorf("revoking %s: %w", shorten(req.Target, 80), err)
+		}
+		return g.ui.print(revokedView(res))
+	})
+}
+
+func revokedView(r api.Revoked) view {
+	line := fmt.Sprintf("revoked %s in entry %d", r.What, r.Entry)
+	if r.Existed {
+		line = fmt.Sprintf("%s was revoked already, in entry %d", r.What, r.Entry)
+	}
+	return view{value: r, names: []string{r.What}, lines: []string{line}}
+}

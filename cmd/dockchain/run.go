@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dockchains/dockchain/node"
+	"github.com/dockchains/dockchain/node/api"
+)
+
+type runOptions struct {
+	node      node.Config
+	readyFile string
+	logLevel  slog.LevelVar
+	logFormat string
+}
+
+func newRunCommand(g *global) *cobra.Command {
+	o := &runOptions{node: node.DefaultConfig()}
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run a node: store, registry, API, peers",
+		Long: `Run a node until it is interrupted. It needs no other service.
+
+Addresses are printed, and written to --ready-file as JSON, once it serves. Port 0
+takes any free one, an empty address turns a listener off.`,
+		Example: `  dockchain run
+  dockchain run --bootstrap /dns4/seed.example/tcp/4747/p2p/12D3…
+  dockchain run --home ./second --registry 127.0.0.1:0 --api 127.0.0.1:0 --bittorrent 127.0.0.1:0 \
+    --peer /ip4/127.0.0.1/tcp/0 --ready-file ready.json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runRun(cmd.Context(), g, o) },
+	}
+	o.addFlags(cmd)
+	return cmd
+}
+
+func (o *runOptions) addFlags(cmd *cobra.Command) {
+	f, c := cmd.Flags(), &o.node
+	f.StringVar(&c.Registry, "registry", c.Registry, "`address` of the local registry")
+	f.StringVar(&c.API, "api", c.API, "`address` of the JSON API and the metrics")
+	f.StringArrayVar(&c.Peer, "peer", c.Peer, "`multiaddr` to listen on for peers; repeatable")
+	f.StringVar(&c.BitTorrent, "bittorrent", c.BitTorrent, "`address` for ordinary BitTorrent clients")
+	f.StringArrayVar(&c.Bootstrap, "bootstrap", c.Bootstrap, "`multiaddr` of a node to join by; repeatable")
+	f.StringVar(&c.Network, "network", "", "`name` of the network to join (default: the data directory's, else public)")
+	f.BoolVar(&c.MDNS, "mdns", c.MDNS, "look for nodes on the local network")
+	f.BoolVar(&c.MainlineDHT, "mainline-dht", c.MainlineDHT, "announce images to BitTorrent's own DHT too")
+	f.StringArrayVar(&c.Trackers, "tracker", c.Trackers, "`URL` of a BitTorrent tracker to announce images to; repeatable")
+	f.StringVar(&c.Policy, "witness-policy", "", "`file` that names the witnesses to ask; see dockchain witness --help")
+	f.StringVar(&o.readyFile, "ready-file", "", "write the addresses in use to this `file` as JSON once the node serves")
+	f.TextVar(&o.logLevel, "log-level", &o.logLevel, "`debug|info|warn|error`")
+	f.StringVar(&o.logFormat, "log-format", "text", "`text|json`")
+}
+
+func runRun(ctx context.Context, g *global, o *runOptions) error {
+	log, err := newLogger(g.ui.err, o.logFormat, &o.logLevel)
+	if err != nil {
+		return err
+	}
+	if g.homeErr != nil {
+		return g.homeErr
+	}
+	o.node.Home, o.node.Version = g.home, version()
+	if err := o.node.Validate(); err != nil {
+		return &usageError{err: err, command: "dockchain run"}
+	}
+	if err := removeReadyFile(o.readyFile); err != nil {
+		return err
+	}
+	n, err := node.New(o.node, log)
+	if err != nil {
+		return fmt.Errorf("starting the node: %w", err)
+	}
+	err = serveAndTell(ctx, g, n, o.readyFile)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = nil // being told to stop is how a node ends
+	}
+	return errors.Join(err, n.Close(), removeReadyFile(o.readyFile))
+}
+
+// serveAndTell runs a node, and tells its addresses once it answers.
+func serveAndTell(ctx context.Context, g *global, n *node.Node, readyFile string) error {
+	tasks, ctx := errgroup.WithContext(ctx)
+	tasks.Go(func() error { return n.Run(ctx) })
+	tasks.Go(func() error {
+		if err := awaitAnswer(ctx, n.Addresses().Socket); err != nil {
+			return err
+		}
+		if err := writeReadyFile(readyFile, n.Addresses()); err != nil {
+			return err
+		}
+		return g.ui.print(addressesView(n.Addresses()))
+	})
+	return tasks.Wait()
+}
+
+func awaitAnswer(ctx context.Context, socket string) error {
+	c := api.NewSocketClient(socket)
+	defer c.Close()
+	for {
+		_, err := c.Version(ctx)
+		if err == nil || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// newLogger writes the log where everything goes that is no data.
+func newLogger(w io.Writer, format string, level slog.Leveler) (*slog.Logger, error) {
+	o := &slog.HandlerOptions{Level: level}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, o)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, o)), nil
+	}
+	return nil, &usageError{err: fmt.Errorf("--log-format %s: text or json is needed", format), command: "dockchain run"}
+}
+
+// writeReadyFile puts the whole file there at once: who waits for it never
+// reads half.
+func writeReadyFile(path string, a api.Addresses) (err error) {
+	if path == "" {
+		return nil
+	}
+	b, err := json.MarshalIndent(a, "", "  ")
+	if err != nil {
+		return fmt.Errorf("writing the ready file: %w", err)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return fmt.Errorf("writing the ready file: %w", err)
+	}
+	_, err = f.Write(append(b, '\n'))
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the ready file: %w", errors.Join(err, os.Remove(f.Name())))
+	}
+	return nil
+}
+
+// removeReadyFile takes away what an earlier node told, and this one once it
+// has ended.
+func removeReadyFile(path string) error {
+	if path == "" {
+		return nil
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing the ready file: %w", err)
+	}
+	return nil
+}
+
+func addressesView(a api.Addresses) view {
+	v := view{value: a, names: a.Peer}
+	add := func(name, value string) {
+		if value != "" {
+			v.rows = append(v.rows, []string{name, value})
+		}
+	}
+	add("registry", a.Registry)
+	add("api", a.API)
+	add("socket", a.Socket)
+	add("bittorrent", a.BitTorrent)
+	for _, p := range a.Peer {
+		add("peer", p)
+	}
+	return v
+}

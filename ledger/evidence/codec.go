@@ -1,0 +1,105 @@
+package evidence
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/dockchains/dockchain/ledger"
+)
+
+const (
+	// MaxSize bounds an encoded proof in bytes.
+	MaxSize = 1 << 20
+
+	maxGrowth = 64 // hashes; a log of 2^40 entries needs 41
+)
+
+// wire is the order and the names of the members.
+type wire struct {
+	Proved json.RawMessage `json:"proved"`
+	Other  struct {
+		Proved     json.RawMessage `json:"proved,omitempty"`
+		Checkpoint string          `json:"checkpoint,omitempty"`
+	} `json:"other"`
+	Prefix []byte   `json:"prefix,omitempty"`
+	Growth [][]byte `json:"growth,omitempty"`
+}
+
+// Encode returns the JSON of the package comment.
+func (p *Proof) Encode() ([]byte, error) {
+	if p.Proved == nil || (p.Other == nil) == (len(p.Checkpoint) == 0) {
+		return nil, fmt.Errorf("encoding fork proof: %w: want two sides", ErrMalformed)
+	}
+	w := wire{Proved: p.Proved.Encode()}
+	w.Other.Checkpoint = string(p.Checkpoint)
+	if p.Other != nil {
+		w.Other.Proved = p.Other.Encode()
+	}
+	if len(p.Growth) > 0 {
+		w.Prefix = p.Prefix[:]
+		for _, h := range p.Growth {
+			w.Growth = append(w.Growth, h[:])
+		}
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(w); err != nil {
+		return nil, fmt.Errorf("encoding fork proof: %w", err)
+	}
+	if b.Len() > MaxSize+1 {
+		return nil, fmt.Errorf("encoding fork proof: %w: %d bytes, %d are allowed", ErrMalformed, b.Len(), MaxSize)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// Decode reads what Encode wrote, to the byte; it verifies nothing.
+func Decode(b []byte) (*Proof, error) {
+	if len(b) > MaxSize {
+		return nil, fmt.Errorf("%w: %d bytes, %d are allowed", ErrMalformed, len(b), MaxSize)
+	}
+	var w wire
+	if err := json.Unmarshal(b, &w); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	p, err := w.proof()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	// There is one spelling: members that are unknown, repeated or in another
+	// order, white space and other escapes do not come back.
+	if again, err := p.Encode(); err != nil || !bytes.Equal(again, b) {
+		return nil, fmt.Errorf("%w: not the one spelling of it", ErrMalformed)
+	}
+	return p, nil
+}
+
+func (w *wire) proof() (*Proof, error) {
+	p := &Proof{}
+	var err error
+	if p.Proved, err = ledger.DecodeProved(w.Proved); err != nil {
+		return nil, err
+	}
+	if w.Other.Proved != nil {
+		if p.Other, err = ledger.DecodeProved(w.Other.Proved); err != nil {
+			return nil, err
+		}
+	}
+	if w.Other.Checkpoint != "" {
+		p.Checkpoint = []byte(w.Other.Checkpoint)
+	}
+	if len(w.Growth) > maxGrowth || (len(w.Growth) > 0) != (len(w.Prefix) == tlog.HashSize) {
+		return nil, fmt.Errorf("%d hashes of growth from %d bytes", len(w.Growth), len(w.Prefix))
+	}
+	copy(p.Prefix[:], w.Prefix)
+	for _, h := range w.Growth {
+		if len(h) != tlog.HashSize {
+			return nil, fmt.Errorf("hash of %d bytes", len(h))
+		}
+		p.Growth = append(p.Growth, tlog.Hash(h))
+	}
+	return p, nil
+}

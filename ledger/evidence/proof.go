@@ -1,0 +1,105 @@
+package evidence
+
+import (
+	"fmt"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/dockchains/dockchain/ledger"
+)
+
+// Proof is what convicts an author. Exactly one of Other and Checkpoint is set.
+type Proof struct {
+	Proved     *ledger.Proved
+	Other      *ledger.Proved
+	Checkpoint []byte // signed note
+
+	// Growth proves that the log of the longer checkpoint had the root Prefix
+	// at the size of the shorter one. Unset, unless that is the contradiction.
+	Growth []tlog.Hash
+	Prefix tlog.Hash
+}
+
+// Fork is what a verified proof says.
+type Fork struct {
+	Author       ledger.AuthorID
+	Older, Newer Side // the one of fewer entries first
+
+	// Diverged is a size at which the histories differ: they have fewer than
+	// Diverged entries in common.
+	Diverged uint64
+}
+
+// Side is a history that the author's keys signed.
+type Side struct {
+	ledger.Checkpoint
+	Keys ledger.KeyState // that signed it, as this side knows them
+}
+
+// Verify checks everything, and needs nothing but the proof. ErrNoFork means
+// that both sides are sound and can both be true.
+func (p *Proof) Verify() (*Fork, error) {
+	if p.Proved == nil || (p.Other == nil) == (p.Checkpoint == nil) {
+		return nil, fmt.Errorf("verifying fork proof: %w: want two sides", ErrMalformed)
+	}
+	a, err := verifySide(p.Proved)
+	if err != nil {
+		return nil, fmt.Errorf("verifying fork proof: %w", err)
+	}
+	b, err := p.verifyOther()
+	if err != nil {
+		return nil, fmt.Errorf("verifying fork proof: %w", err)
+	}
+	if a.Origin != b.Origin {
+		return nil, fmt.Errorf("verifying fork proof: %w: they are of two logs", ErrNoFork)
+	}
+	if a.Size > b.Size {
+		a, b = b, a
+	}
+	diverged, err := p.contradict(a.Checkpoint, b.Checkpoint)
+	if err != nil {
+		return nil, fmt.Errorf("verifying fork proof: %w", err)
+	}
+	return &Fork{Author: p.Proved.Author(), Older: a, Newer: b, Diverged: diverged}, nil
+}
+
+func verifySide(p *ledger.Proved) (Side, error) {
+	_, c, err := p.Verify()
+	if err != nil {
+		return Side{}, err
+	}
+	keys, err := p.KeysAt(c.Size)
+	return Side{c, keys}, err
+}
+
+func (p *Proof) verifyOther() (Side, error) {
+	if p.Other != nil {
+		return verifySide(p.Other)
+	}
+	c, err := p.Proved.VerifyOther(p.Checkpoint)
+	if err != nil {
+		return Side{}, err
+	}
+	keys, err := p.Proved.KeysAt(c.Size)
+	return Side{c, keys}, err
+}
+
+// contradict returns a size at which two verified checkpoints, the smaller one
+// first, show two histories.
+func (p *Proof) contradict(older, newer ledger.Checkpoint) (uint64, error) {
+	switch {
+	case older.Size == newer.Size && older.Root != newer.Root:
+		return older.Size, nil
+	case len(p.Growth) > 0:
+		then := ledger.Checkpoint{Size: older.Size, Root: p.Prefix}
+		if err := ledger.CheckConsistency(p.Growth, then, newer); err != nil {
+			return 0, err
+		}
+		if older.Size < newer.Size && older.Root != p.Prefix {
+			return older.Size, nil
+		}
+	case p.Other != nil && p.Other.Index == p.Proved.Index && string(p.Other.Entry) != string(p.Proved.Entry):
+		return p.Proved.Index + 1, nil
+	}
+	return 0, ErrNoFork
+}

@@ -1,0 +1,561 @@
+// Package ledgertest is the conformance suite for ledger.Store, a store that
+// fails on demand, and short ways to make keys, authors and releases.
+package ledgertest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/dockchains/dockchain/ledger"
+)
+
+// Harness says how to get the stores under test.
+type Harness struct {
+	// Open returns an empty store that is closed when the test ends.
+	Open func(t *testing.T) ledger.Store
+	// Reopen ends s as a crash or a restart would and returns a store over
+	// the same data. Nil: the store does not outlive its process.
+	Reopen func(t *testing.T, s ledger.Store) ledger.Store
+}
+
+// TestStore runs the conformance suite.
+func TestStore(t *testing.T, h Harness) {
+	for name, test := range map[string]func(*testing.T, ledger.Store){
+		"unknown author":   testUnknown,
+		"grows":            testGrows,
+		"conflict":         testConflict,
+		"ranges":           testRanges,
+		"new checkpoint":   testNewCheckpoint,
+		"heads":            testHeads,
+		"large state":      testLargeState,
+		"faults":           testFaults,
+		"neighbours":       testNeighbours,
+		"large":            testLarge,
+		"cancelled":        testCancelled,
+		"many authors":     testManyAuthors,
+		"one winner":       testOneWinner,
+		"reads while grow": testReadsWhileGrowing,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, h.Open(t))
+		})
+	}
+	if h.Reopen == nil {
+		return // the store does not outlive its process
+	}
+	t.Run("reopen", func(t *testing.T) {
+		t.Parallel()
+		testReopen(t, h)
+	})
+}
+
+// history is a log that a test writes, with what the store must then hold.
+type history struct {
+	author ledger.AuthorID
+	leaves [][]byte
+	hashes []tlog.Hash
+	states []map[string]string // after each entry
+}
+
+// newHistory makes a log of n leaves that are like nobody else's.
+func newHistory(t *testing.T, name string, n int) *history {
+	t.Helper()
+	h := &history{author: ledger.AuthorIDOf([]byte(name))}
+	for i := range n {
+		h.add(t, fmt.Appendf(nil, "%s: entry %d", name, i))
+	}
+	return h
+}
+
+func (h *history) add(t *testing.T, leaf []byte) {
+	t.Helper()
+	stored, err := tlog.StoredHashes(int64(len(h.leaves)), leaf, tlog.HashReaderFunc(h.read))
+	if err != nil {
+		t.Fatalf("hashing: %v", err)
+	}
+	h.leaves = append(h.leaves, leaf)
+	h.hashes = append(h.hashes, stored...)
+	h.states = append(h.states, h.nextState())
+}
+
+// nextState is a state that differs from the one before in a new key, a changed
+// one and one that is gone.
+func (h *history) nextState() map[string]string {
+	n := len(h.states)
+	state := map[string]string{}
+	if n > 0 {
+		state = maps.Clone(h.states[n-1])
+	}
+	state["tag/app:"+fmt.Sprint(n)] = string(h.author)
+	state["keys"] = fmt.Sprint(n)
+	delete(state, "tag/app:"+fmt.Sprint(n-3))
+	return state
+}
+
+func (h *history) stateAt(size int) map[string]string {
+	if size == 0 {
+		return nil
+	}
+	return h.states[size-1]
+}
+
+// changes are those between two sizes.
+func (h *history) changes(from, to int) []ledger.Item {
+	before, after := h.stateAt(from), h.stateAt(to)
+	var out []ledger.Item
+	for key := range before {
+		if _, ok := after[key]; !ok {
+			out = append(out, ledger.Item{Key: key})
+		}
+	}
+	for key, value := range after {
+		if was, ok := before[key]; !ok || was != value {
+			out = append(out, ledger.Item{Key: key, Value: []byte(value)})
+		}
+	}
+	return out
+}
+
+func (h *history) read(indexes []int64) ([]tlog.Hash, error) {
+	var out []tlog.Hash
+	for _, i := range indexes {
+		out = append(out, h.hashes[i])
+	}
+	return out, nil
+}
+
+func (h *history) head(size int) ledger.Head {
+	root, err := tlog.TreeHash(int64(size), tlog.HashReaderFunc(h.read))
+	if err != nil {
+		panic(err)
+	}
+	return ledger.Head{
+		Author:     h.author,
+		Size:       uint64(size),
+		Root:       root,
+		Checkpoint: fmt.Appendf(nil, "%s\n%d\n%s\n\n— a sig\n", h.author, size, root),
+	}
+}
+
+func (h *history) commit(ctx context.Context, s ledger.Store, from, to int) error {
+	hashes := h.hashes[tlog.StoredHashCount(int64(from)):tlog.StoredHashCount(int64(to))]
+	return s.Commit(ctx, h.author, uint64(from), h.leaves[from:to], hashes, h.changes(from, to), h.head(to))
+}
+
+func (h *history) mustCommit(t *testing.T, s ledger.Store, from, to int) {
+	t.Helper()
+	if err := h.commit(t.Context(), s, from, to); err != nil {
+		t.Fatalf("committing %d to %d: %v", from, to, err)
+	}
+}
+
+// holds wants the store to hold exactly the first size entries.
+func (h *history) holds(t *testing.T, s ledger.Store, size int) {
+	t.Helper()
+	if err := h.check(s, size); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (h *history) check(s ledger.Store, size int) error {
+	head, err := s.Head(h.author)
+	if err != nil {
+		return fmt.Errorf("reading head: %w", err)
+	}
+	if diff := cmp.Diff(h.head(size), head); diff != "" {
+		return fmt.Errorf("head (-want +got):\n%s", diff)
+	}
+	leaves, err := s.Leaves(h.author, 0, uint64(size))
+	if err != nil {
+		return fmt.Errorf("reading leaves: %w", err)
+	}
+	if !slices.EqualFunc(h.leaves[:size], leaves, bytes.Equal) {
+		return fmt.Errorf("%d leaves differ from the %d committed", len(leaves), size)
+	}
+	count := tlog.StoredHashCount(int64(size))
+	hashes, err := s.Hashes(h.author, numbers(count))
+	if err != nil {
+		return fmt.Errorf("reading hashes: %w", err)
+	}
+	if !slices.Equal(h.hashes[:count], hashes) {
+		return fmt.Errorf("%d hashes differ from the %d committed", len(hashes), count)
+	}
+	if err := h.checkState(s, size); err != nil {
+		return err
+	}
+	if _, err := s.Hashes(h.author, []int64{count}); !errors.Is(err, ledger.ErrNotFound) {
+		return fmt.Errorf("reading a hash after the last: %v, want ErrNotFound", err)
+	}
+	if _, err := s.Leaves(h.author, uint64(size), uint64(size)+1); !errors.Is(err, ledger.ErrNotFound) {
+		return fmt.Errorf("reading a leaf after the last: %v, want ErrNotFound", err)
+	}
+	return nil
+}
+
+func (h *history) checkState(s ledger.Store, size int) error {
+	items, err := s.States(h.author)
+	if err != nil {
+		return fmt.Errorf("reading state: %w", err)
+	}
+	if !slices.IsSortedFunc(items, func(a, b ledger.Item) int { return strings.Compare(a.Key, b.Key) }) {
+		return errors.New("items are not in the order of their keys")
+	}
+	got := map[string]string{}
+	for _, it := range items {
+		got[it.Key] = string(it.Value)
+		value, err := s.State(h.author, it.Key)
+		if err != nil || !bytes.Equal(value, it.Value) {
+			return fmt.Errorf("reading state %s: %q, %w, want %q", it.Key, value, err, it.Value)
+		}
+	}
+	if diff := cmp.Diff(h.stateAt(size), got); diff != "" {
+		return fmt.Errorf("state (-want +got):\n%s", diff)
+	}
+	for i := range max(size-3, 0) {
+		if _, err := s.State(h.author, "tag/app:"+fmt.Sprint(i)); !errors.Is(err, ledger.ErrNotFound) {
+			return fmt.Errorf("reading a state that is gone: %w, want ErrNotFound", err)
+		}
+	}
+	return nil
+}
+
+func numbers(n int64) []int64 {
+	out := make([]int64, n)
+	for i := range out {
+		out[i] = int64(i)
+	}
+	return out
+}
+
+func testUnknown(t *testing.T, s ledger.Store) {
+	author := ledger.AuthorIDOf([]byte("nobody"))
+	if _, err := s.Head(author); !errors.Is(err, ledger.ErrUnknownAuthor) {
+		t.Errorf("head: %v, want ErrUnknownAuthor", err)
+	}
+	if _, err := s.Leaves(author, 0, 1); !errors.Is(err, ledger.ErrNotFound) {
+		t.Errorf("leaves: %v, want ErrNotFound", err)
+	}
+	if _, err := s.Hashes(author, []int64{0}); !errors.Is(err, ledger.ErrNotFound) {
+		t.Errorf("hashes: %v, want ErrNotFound", err)
+	}
+	if _, err := s.State(author, "keys"); !errors.Is(err, ledger.ErrNotFound) {
+		t.Errorf("state: %v, want ErrNotFound", err)
+	}
+	if items, err := s.States(author); err != nil || len(items) != 0 {
+		t.Errorf("states: %v, %v, want none", items, err)
+	}
+	if _, err := s.Fault(author); !errors.Is(err, ledger.ErrNotFound) {
+		t.Errorf("fault: %v, want ErrNotFound", err)
+	}
+	if heads, err := s.Heads("", 10); err != nil || len(heads) != 0 {
+		t.Errorf("heads: %v, %v, want none", heads, err)
+	}
+}
+
+func testGrows(t *testing.T, s ledger.Store) {
+	h := newHistory(t, "grows", 70)
+	size := 0
+	for _, to := range []int{1, 2, 3, 7, 8, 9, 64, 65, 70} {
+		h.mustCommit(t, s, size, to)
+		h.holds(t, s, to)
+		size = to
+	}
+}
+
+func testConflict(t *testing.T, s ledger.Store) {
+	h := newHistory(t, "conflict", 10)
+	wantConflict := func(from, to int) {
+		t.Helper()
+		if err := h.commit(t.Context(), s, from, to); !errors.Is(err, ledger.ErrConflict) {
+			t.Errorf("committing %d to %d: %v, want ErrConflict", from, to, err)
+		}
+	}
+	wantConflict(3, 5)
+	if _, err := s.Head(h.author); !errors.Is(err, ledger.ErrUnknownAuthor) {
+		t.Errorf("head after refused commit: %v, want ErrUnknownAuthor", err)
+	}
+	h.mustCommit(t, s, 0, 4)
+	wantConflict(0, 5)
+	wantConflict(3, 5)
+	wantConflict(5, 6)
+	h.holds(t, s, 4)
+	h.mustCommit(t, s, 4, 6)
+	h.holds(t, s, 6)
+}
+
+func testRanges(t *testing.T, s ledger.Store) {
+	h := newHistory(t, "ranges", 9)
+	h.mustCommit(t, s, 0, 9)
+	for from := range 10 {
+		for to := from; to <= 9; to++ {
+			leaves, err := s.Leaves(h.author, uint64(from), uint64(to))
+			if err != nil || !slices.EqualFunc(leaves, h.leaves[from:to], bytes.Equal) {
+				t.Errorf("leaves %d to %d: %d of them, %v", from, to, len(leaves), err)
+			}
+		}
+	}
+	for _, r := range [][2]uint64{{0, 10}, {9, 10}, {10, 11}, {5, 4}, {0, 1 << 40}} {
+		if _, err := s.Leaves(h.author, r[0], r[1]); !errors.Is(err, ledger.ErrNotFound) {
+			t.Errorf("leaves %d to %d: %v, want ErrNotFound", r[0], r[1], err)
+		}
+	}
+	hashes, err := s.Hashes(h.author, []int64{7, 0, 7, 3})
+	if want := []tlog.Hash{h.hashes[7], h.hashes[0], h.hashes[7], h.hashes[3]}; err != nil || !slices.Equal(hashes, want) {
+		t.Errorf("hashes in any order: %v, %v, want %v", hashes, err, want)
+	}
+	if hashes, err := s.Hashes(h.author, nil); err != nil || len(hashes) != 0 {
+		t.Errorf("no hashes: %v, %v, want none", hashes, err)
+	}
+	if _, err := s.Hashes(h.author, []int64{0, -1}); !errors.Is(err, ledger.ErrNotFound) {
+		t.Errorf("hash -1: %v, want ErrNotFound", err)
+	}
+}
+
+// testNewCheckpoint: a head may get another note over the same entries, with
+// signatures of others.
+func testNewCheckpoint(t *testing.T, s ledger.Store) {
+	h := newHistory(t, "new checkpoint", 3)
+	h.mustCommit(t, s, 0, 3)
+	head := h.head(3)
+	head.Checkpoint = append(bytes.Clone(head.Checkpoint), "— witness sig\n"...)
+	if err := s.Commit(t.Context(), h.author, 3, nil, nil, nil, head); err != nil {
+		t.Fatalf("committing no leaves: %v", err)
+	}
+	got, err := s.Head(h.author)
+	if diff := cmp.Diff(head, got); err != nil || diff != "" {
+		t.Fatalf("head: %v (-want +got):\n%s", err, diff)
+	}
+}
+
+func testHeads(t *testing.T, s ledger.Store) {
+	var want []ledger.Head
+	for i := range 7 {
+		h := newHistory(t, fmt.Sprint("heads ", i), i+1)
+		h.mustCommit(t, s, 0, i+1)
+		want = append(want, h.head(i+1))
+	}
+	slices.SortFunc(want, func(a, b ledger.Head) int { return bytes.Compare([]byte(a.Author), []byte(b.Author)) })
+	for _, limit := range []int{1, 2, 3, 7, 100} {
+		var got []ledger.Head
+		after := ledger.AuthorID("")
+		for {
+			page, err := s.Heads(after, limit)
+			if err != nil {
+				t.Fatalf("heads after %q: %v", after, err)
+			}
+			if len(page) == 0 {
+				break
+			}
+			if len(page) > limit {
+				t.Fatalf("%d heads, limit %d", len(page), limit)
+			}
+			got = append(got, page...)
+			after = page[len(page)-1].Author
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("heads by %d (-want +got):\n%s", limit, diff)
+		}
+	}
+}
+
+// testNeighbours: logs do not bleed into each other.
+func testNeighbours(t *testing.T, s ledger.Store) {
+	a, b := newHistory(t, "a", 5), newHistory(t, "b", 8)
+	a.mustCommit(t, s, 0, 2)
+	b.mustCommit(t, s, 0, 5)
+	a.holds(t, s, 2)
+	b.holds(t, s, 5)
+	b.mustCommit(t, s, 5, 8)
+	a.mustCommit(t, s, 2, 5)
+	a.holds(t, s, 5)
+	b.holds(t, s, 8)
+}
+
+func testLarge(t *testing.T, s ledger.Store) {
+	h := newHistory(t, "large", 1)
+	for i := range 40 {
+		h.add(t, bytes.Repeat([]byte{byte(i)}, ledger.MaxLeaf))
+	}
+	for i := range 1500 {
+		h.add(t, fmt.Appendf(nil, "small %d", i))
+	}
+	h.mustCommit(t, s, 0, 1)
+	h.mustCommit(t, s, 1, len(h.leaves))
+	h.holds(t, s, len(h.leaves))
+}
+
+func testCancelled(t *testing.T, s ledger.Store) {
+	h := newHistory(t, "cancelled", 4)
+	h.mustCommit(t, s, 0, 2)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	size := 2
+	if err := h.commit(ctx, s, 2, 4); err == nil {
+		size = 4 // done before it looked, which is allowed
+	}
+	h.holds(t, s, size)
+}
+
+func testManyAuthors(t *testing.T, s ledger.Store) {
+	const authors, commits = 40, 5
+	histories := make([]*history, authors)
+	for i := range histories {
+		histories[i] = newHistory(t, fmt.Sprint("many ", i), commits*3)
+	}
+	var group sync.WaitGroup
+	for _, h := range histories {
+		group.Go(func() {
+			for c := range commits {
+				if err := h.commit(t.Context(), s, c*3, c*3+3); err != nil {
+					t.Errorf("commit %d: %v", c, err)
+					return
+				}
+				if err := h.check(s, c*3+3); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	for _, h := range histories {
+		h.holds(t, s, commits*3)
+	}
+}
+
+// testOneWinner: of several commits at the same size, exactly one takes place.
+func testOneWinner(t *testing.T, s ledger.Store) {
+	base := newHistory(t, "one winner", 1)
+	base.mustCommit(t, s, 0, 1)
+	rivals := make([]*history, 8)
+	for i := range rivals {
+		rivals[i] = newHistory(t, "one winner", 1)
+		rivals[i].add(t, fmt.Appendf(nil, "%x", sha256.Sum256([]byte{byte(i)})))
+	}
+	var winner atomic.Pointer[history]
+	var group sync.WaitGroup
+	for _, h := range rivals {
+		group.Go(func() {
+			err := h.commit(t.Context(), s, 1, 2)
+			switch {
+			case err == nil && !winner.CompareAndSwap(nil, h):
+				t.Error("two commits won")
+			case err != nil && !errors.Is(err, ledger.ErrConflict):
+				t.Errorf("losing: %v, want ErrConflict", err)
+			}
+		})
+	}
+	group.Wait()
+	if winner.Load() == nil {
+		t.Fatal("no commit won")
+	}
+	winner.Load().holds(t, s, 2)
+}
+
+// testReadsWhileGrowing: what a head says is there can be read.
+func testReadsWhileGrowing(t *testing.T, s ledger.Store) {
+	h := newHistory(t, "reads", 60)
+	h.mustCommit(t, s, 0, 1)
+	done := make(chan struct{})
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			for {
+				head, err := s.Head(h.author)
+				if err == nil {
+					_, err = s.Leaves(h.author, 0, head.Size)
+				}
+				if err == nil {
+					_, err = s.Hashes(h.author, numbers(tlog.StoredHashCount(int64(head.Size))))
+				}
+				if err != nil {
+					t.Errorf("reading: %v", err)
+					return
+				}
+				select {
+				case <-done:
+					return
+				default:
+				}
+			}
+		})
+	}
+	for i := 1; i < 60; i++ {
+		if err := h.commit(t.Context(), s, i, i+1); err != nil {
+			t.Errorf("commit %d: %v", i, err)
+		}
+	}
+	close(done)
+	group.Wait()
+	h.holds(t, s, 60)
+}
+
+// testLargeState: states far bigger than a transaction, growing and shrinking.
+func testLargeState(t *testing.T, s ledger.Store) {
+	h, other := newHistory(t, "large state", 5), newHistory(t, "other", 2)
+	h.states[1] = map[string]string{}
+	for i := range 30_000 {
+		h.states[1][fmt.Sprint("tag/", i)] = strings.Repeat("x", 100)
+	}
+	h.states[2] = maps.Clone(h.states[1])
+	h.states[2]["tag/7"] = "changed"
+	h.states[3] = map[string]string{"keys": "few"}
+	h.states[4] = h.states[1]
+	other.mustCommit(t, s, 0, 1)
+	for i := range 5 {
+		h.mustCommit(t, s, i, i+1)
+		h.holds(t, s, i+1)
+		other.holds(t, s, 1)
+	}
+	other.mustCommit(t, s, 1, 2)
+	other.holds(t, s, 2)
+}
+
+func testFaults(t *testing.T, s ledger.Store) {
+	h := newHistory(t, "faults", 2)
+	want := ledger.Fault{Kind: "first", Evidence: []byte("one\ntwo\x00")}
+	for _, f := range []ledger.Fault{want, {Kind: "second", Evidence: []byte("x")}} {
+		if err := s.SetFault(t.Context(), h.author, f); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.Fault(h.author); err != nil || !cmp.Equal(got, want) {
+			t.Errorf("fault %+v, %v, want %+v", got, err, want)
+		}
+	}
+	h.mustCommit(t, s, 0, 2)
+	h.holds(t, s, 2)
+}
+
+func testReopen(t *testing.T, h Harness) {
+	s := h.Open(t)
+	a, b := newHistory(t, "reopen a", 20), newHistory(t, "reopen b", 3)
+	size := 0
+	for _, to := range []int{1, 5, 20} {
+		a.mustCommit(t, s, size, to)
+		if size == 0 {
+			b.mustCommit(t, s, 0, 3)
+		}
+		s = h.Reopen(t, s)
+		a.holds(t, s, to)
+		b.holds(t, s, 3)
+		size = to
+		if f, err := s.Fault(b.author); size > 1 && (err != nil || f.Kind != "kept") {
+			t.Errorf("fault %+v, %v, want it kept", f, err)
+		}
+		if err := s.SetFault(t.Context(), b.author, ledger.Fault{Kind: "kept"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,15 @@
+package ledger_test
+
+import (
+	"testing"
+
+	"github.com/dockchains/dockchain/ledger"
+	"github.com/dockchains/dockchain/ledger/ledgertest"
+)
+
+func TestMem(t *testing.T) {
+	t.Parallel()
+	ledgertest.TestStore(t, ledgertest.Harness{
+		Open: func(*testing.T) ledger.Store { return ledger.NewMem() },
+	})
+}

@@ -1,0 +1,78 @@
+package ledger
+
+import (
+	"context"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// Head is the newest committed state of a log. A committed log has at least
+// its inception, so Size is never 0 in what a Store returns.
+type Head struct {
+	Author     AuthorID
+	Size       uint64 // entries
+	Root       tlog.Hash
+	Checkpoint []byte // the author's signed note over Size and Root
+}
+
+// Fault is why a log is frozen: it grows no further here.
+type Fault struct {
+	Kind     string // one line for people and for telling the evidence apart, at most 64 bytes
+	Evidence []byte // what proves it, at most MaxEvidence
+}
+
+// MaxEvidence bounds the proof of a fault in bytes.
+const MaxEvidence = 1 << 20
+
+const maxFaultKind = 64
+
+// FaultState is the Kind of a Fault whose Evidence is an encoded Proved: an
+// entry that does not commit to what the entries before it and itself make.
+const FaultState = "wrong state"
+
+// Store keeps logs. It trusts its caller, a Ledger, to have verified what it
+// is given. All methods may be called concurrently, and byte slices that go in
+// or come out are not written to by anybody afterwards.
+//
+// Hashes are those of golang.org/x/mod/sumdb/tlog: a log of n entries has
+// tlog.StoredHashCount(n) of them, numbered by tlog.StoredHashIndex.
+//
+// The conformance suite is in ledgertest.
+type Store interface {
+	// Head returns ErrUnknownAuthor when nothing of the author is committed.
+	Head(author AuthorID) (Head, error)
+
+	// Commit appends leaves at index first, and their hashes after those that
+	// are there, changes these items of the author's state, each at most once,
+	// and replaces the head, all or nothing. When it returns nil, everything is
+	// durable. It fails with ErrConflict, and changes nothing,
+	// unless the log has exactly first entries (none: the author is unknown).
+	// Commits to different logs may share one transaction.
+	Commit(ctx context.Context, author AuthorID, first uint64, leaves [][]byte, hashes []tlog.Hash, changes []Item, head Head) error
+
+	// Leaves returns entries from to to-1, or ErrNotFound when the log does
+	// not have all of them.
+	Leaves(author AuthorID, from, to uint64) ([][]byte, error)
+
+	// Hashes returns the stored hashes with these numbers, in their order, or
+	// ErrNotFound when one of them is not there.
+	Hashes(author AuthorID, indexes []int64) ([]tlog.Hash, error)
+
+	// State returns the value of an item of the author's state, or ErrNotFound.
+	State(author AuthorID, key string) ([]byte, error)
+
+	// States returns all items of the author's state in ascending order of
+	// their keys, as of one head; none of an unknown author.
+	States(author AuthorID) ([]Item, error)
+
+	// SetFault keeps what is wrong with a log, durably. The first fault of an
+	// author stays; later ones change nothing.
+	SetFault(ctx context.Context, author AuthorID, f Fault) error
+
+	// Fault returns what SetFault kept, or ErrNotFound.
+	Fault(author AuthorID) (Fault, error)
+
+	// Heads returns up to limit heads of the authors after the given one ("":
+	// from the first), in ascending order of their ids.
+	Heads(after AuthorID, limit int) ([]Head, error)
+}

@@ -1,0 +1,121 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+)
+
+// fake is a Backend whose answers a test sets; what is not set panics, and the
+// handler tells.
+type fake struct {
+	publish func(context.Context, PublishRequest, func(Progress)) (Published, error)
+	fetch   func(context.Context, FetchRequest, func(Progress)) (Fetched, error)
+	verify  func(context.Context, string, func(Progress)) (Verified, error)
+	search  func(context.Context, SearchRequest) ([]Found, int, error)
+	show    func(context.Context, string) (Shown, error)
+	aliases func(context.Context) ([]Alias, error)
+	set     func(context.Context, Alias) error
+	remove  func(context.Context, string) error
+	peers   func(context.Context) ([]PeerStatus, error)
+	connect func(context.Context, string) error
+	status  func(context.Context) (Status, error)
+	rebuild func(context.Context, func(Progress)) (int, error)
+	log     func(context.Context, LogRequest) (Log, error)
+	entry   func(context.Context, string, uint64) (LogEntry, error)
+	prove   func(context.Context, string) (LedgerProof, error)
+	export  func(context.Context, string, string) (ExportedLog, error)
+	author  func(context.Context, string) (AuthorStatus, error)
+	rotate  func(context.Context) (AuthorStatus, error)
+	recover func(context.Context, uint64) (AuthorStatus, error)
+	retire  func(context.Context) (AuthorStatus, error)
+	revoke  func(context.Context, RevokeRequest) (Revoked, error)
+	witness func(context.Context, CosignedRequest) (WitnessStatus, error)
+}
+
+func (f *fake) Publish(ctx context.Context, r PublishRequest, p func(Progress)) (Published, error) {
+	return f.publish(ctx, r, p)
+}
+func (f *fake) Fetch(ctx context.Context, r FetchRequest, p func(Progress)) (Fetched, error) {
+	return f.fetch(ctx, r, p)
+}
+func (f *fake) Verify(ctx context.Context, t string, p func(Progress)) (Verified, error) {
+	return f.verify(ctx, t, p)
+}
+func (f *fake) Search(ctx context.Context, r SearchRequest) ([]Found, int, error) {
+	return f.search(ctx, r)
+}
+func (f *fake) Show(ctx context.Context, t string) (Shown, error)             { return f.show(ctx, t) }
+func (f *fake) Aliases(ctx context.Context) ([]Alias, error)                  { return f.aliases(ctx) }
+func (f *fake) SetAlias(ctx context.Context, a Alias) error                   { return f.set(ctx, a) }
+func (f *fake) RemoveAlias(ctx context.Context, name string) error            { return f.remove(ctx, name) }
+func (f *fake) Peers(ctx context.Context) ([]PeerStatus, error)               { return f.peers(ctx) }
+func (f *fake) Connect(ctx context.Context, a string) error                   { return f.connect(ctx, a) }
+func (f *fake) Status(ctx context.Context) (Status, error)                    { return f.status(ctx) }
+func (f *fake) RebuildIndex(c context.Context, p func(Progress)) (int, error) { return f.rebuild(c, p) }
+func (f *fake) Log(ctx context.Context, r LogRequest) (Log, error)            { return f.log(ctx, r) }
+func (f *fake) LogEntry(ctx context.Context, a string, i uint64) (LogEntry, error) {
+	return f.entry(ctx, a, i)
+}
+func (f *fake) ProveRelease(ctx context.Context, t string) (LedgerProof, error) {
+	return f.prove(ctx, t)
+}
+func (f *fake) ExportLog(ctx context.Context, a, dir string) (ExportedLog, error) {
+	return f.export(ctx, a, dir)
+}
+func (f *fake) Author(ctx context.Context, a string) (AuthorStatus, error) { return f.author(ctx, a) }
+func (f *fake) RotateKeys(ctx context.Context) (AuthorStatus, error)       { return f.rotate(ctx) }
+func (f *fake) RetireAuthor(ctx context.Context) (AuthorStatus, error)     { return f.retire(ctx) }
+func (f *fake) RecoverKeys(ctx context.Context, from uint64) (AuthorStatus, error) {
+	return f.recover(ctx, from)
+}
+func (f *fake) WitnessStatus(ctx context.Context, r CosignedRequest) (WitnessStatus, error) {
+	return f.witness(ctx, r)
+}
+func (f *fake) Revoke(ctx context.Context, r RevokeRequest) (Revoked, error) {
+	return f.revoke(ctx, r)
+}
+
+// roads are the ways a client reaches a handler; each test goes them all.
+func roads(t *testing.T, b Backend) map[string]*Client {
+	t.Helper()
+	h := Handler(b, Options{Version: "v1.2.3", Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	tcp := httptest.NewServer(GuardTCP(h, "secret"))
+	t.Cleanup(tcp.Close)
+	path := t.TempDir() + "/api.sock"
+	serveSocket(t, path, GuardSocket(h))
+	clients := map[string]*Client{
+		"socket":    NewSocketClient(path),
+		"tcp":       NewTCPClient(tcp.Listener.Addr().String(), "secret"),
+		"inprocess": NewLocalClient(h),
+	}
+	for _, c := range clients {
+		t.Cleanup(func() { _ = c.Close() })
+	}
+	return clients
+}
+
+func serveSocket(t *testing.T, path string, h http.Handler) {
+	t.Helper()
+	ln, err := ListenSocket(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serveUntilEnd(t, ln, h)
+}
+
+func serveUntilEnd(t *testing.T, ln net.Listener, h http.Handler) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- Serve(ctx, ln, h) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+}

@@ -1,0 +1,139 @@
+package exchange
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/dockchains/dockchain/ledger"
+	"github.com/dockchains/dockchain/reputation"
+)
+
+const (
+	catchUpWorkers = 4
+	// catchUpTries bounds how often a log is asked for that is known to be
+	// longer than it is here, firstRetry the pause after the first time; each
+	// one after is twice as long.
+	catchUpTries = 8
+	firstRetry   = 50 * time.Millisecond
+	// compareEvery is how often the logs of some peer are compared with ours:
+	// gossip is a hint, and now and then one is missed.
+	compareEvery = time.Minute
+	// compareAgain is when a new peer takes part in gossip, at the latest.
+	compareAgain = 3 * time.Second
+)
+
+// catchUp is a log, or with no author the list of all logs, to be had from a
+// peer.
+type catchUp struct {
+	author ledger.AuthorID
+	from   peer.ID
+	size   uint64 // entries that the log is known to have
+	signed []byte // a checkpoint with cosignatures to keep, if it becomes the newest
+	tries  int    // so far
+}
+
+// Connected is called for each new peer: its logs are compared with ours, and
+// what is longer there is fetched. Gossip between the two begins only after
+// that, and what was passed on in between is found by comparing again.
+func (x *Exchange) Connected(p peer.ID) {
+	x.wantLog(catchUp{from: p})
+	x.wantLater(catchUp{from: p}, compareAgain)
+}
+
+func (x *Exchange) wantLog(c catchUp) {
+	select {
+	case x.catchUps <- c:
+	default:
+		x.log.Warn("too many logs to catch up with, one is put off", "author", c.author)
+	}
+}
+
+func (x *Exchange) workOffCatchUps(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case c := <-x.catchUps:
+			x.workOff(ctx, c)
+		}
+	}
+}
+
+func (x *Exchange) workOff(ctx context.Context, c catchUp) {
+	var err error
+	from := x.teller(c)
+	if c.author == "" {
+		err = x.compare(ctx, from)
+	} else {
+		err = x.CatchUp(ctx, c.author, from)
+		x.adoptCosignatures(ctx, c.author, c.signed)
+	}
+	if err != nil && ctx.Err() == nil {
+		x.log.Debug("not caught up", "peer", from, "author", c.author, "err", err)
+	}
+	if c.author != "" && ctx.Err() == nil {
+		x.tryLater(c)
+	}
+}
+
+// teller is whom to ask: who passed the news on, and from the second time on,
+// by turns, one of the other peers.
+func (x *Exchange) teller(c catchUp) peer.ID {
+	if c.tries%2 == 0 {
+		return c.from
+	}
+	ranked := x.Reputation.Rank(reputation.Peer, peerStrings(x.Net.Connected()))
+	if len(ranked) == 0 {
+		return c.from
+	}
+	p, err := peer.Decode(ranked[c.tries/2%len(ranked)])
+	if err != nil {
+		return c.from
+	}
+	return p
+}
+
+// tryLater asks again for a log that is still shorter here than it is known to
+// be. Whoever passes news on may not have caught up with it yet.
+func (x *Exchange) tryLater(c catchUp) {
+	head, err := x.Ledger.Head(c.author)
+	if err != nil && !notFound(err) || head.Size >= c.size || x.isFrozen(c.author) {
+		return
+	}
+	pause := firstRetry << c.tries
+	if c.tries++; c.tries == catchUpTries {
+		return
+	}
+	x.wantLater(c, pause)
+}
+
+func (x *Exchange) wantLater(c catchUp, pause time.Duration) {
+	if x.delayed.Add(1) > maxCatchUps {
+		x.delayed.Add(-1)
+		return
+	}
+	time.AfterFunc(pause, func() {
+		x.delayed.Add(-1)
+		x.wantLog(c)
+	})
+}
+
+// compareNowAndThen compares logs with one peer after the other, so that what
+// gossip did not bring comes all the same.
+func (x *Exchange) compareNowAndThen(ctx context.Context) {
+	tick := time.NewTicker(compareEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if peers := x.Net.Connected(); len(peers) > 0 {
+				x.wantLog(catchUp{from: peers[rand.IntN(len(peers))]})
+			}
+		}
+	}
+}

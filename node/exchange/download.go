@@ -1,0 +1,336 @@
+package exchange
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dockchains/dockchain/node/image"
+	"github.com/dockchains/dockchain/node/store"
+	"github.com/dockchains/dockchain/p2p/swarm"
+	"github.com/dockchains/dockchain/reputation"
+)
+
+const (
+	// parallelBlobs bounds the blobs of one image under way at once.
+	parallelBlobs = 6
+	// patience is how long nodes may leave a blob without a verified piece
+	// before ordinary clients are asked too.
+	patience = 15 * time.Second
+)
+
+// download brings the blobs of one image here. Its holders are found while it
+// runs.
+type download struct {
+	x       *Exchange
+	ih      swarm.Infohash
+	report  func(Progress)
+	holders *holders
+	addrs   []string      // BitTorrent addresses that the link gave
+	image   *imageHashing // set before blobs
+	stop    context.CancelFunc
+	looking sync.WaitGroup
+
+	mu       sync.Mutex
+	from     map[string]int64 // bytes by peer
+	fromDisk int64
+}
+
+func (x *Exchange) newDownload(ctx context.Context, ih swarm.Infohash, report func(Progress)) *download {
+	ctx, stop := context.WithCancel(ctx)
+	d := &download{x: x, ih: ih, report: report, holders: newHolders(), stop: stop, from: map[string]int64{}}
+	d.looking.Go(func() { d.look(ctx) })
+	return d
+}
+
+func (d *download) close() {
+	d.stop()
+	d.looking.Wait()
+}
+
+// look finds holders until the download ends, ever more seldom.
+func (d *download) look(ctx context.Context) {
+	for pause := lookEvery; ctx.Err() == nil; pause = min(2*pause, 15*time.Second) {
+		for info := range d.x.Net.FindProviders(ctx, infohashKey(d.ih), maxProviders) {
+			if info.ID != d.x.Net.ID() {
+				d.holders.add(info.ID)
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (d *download) got(from peer.ID, n int64) { d.gotFrom(from.String(), n) }
+
+func (d *download) gotFrom(from string, n int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.from[from] += n
+}
+
+// sources are the bytes got from peers, in all and by peer.
+func (d *download) sources() (int64, map[string]int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	total := int64(0)
+	for _, n := range d.from {
+		total += n
+	}
+	return total, d.from
+}
+
+// torrentMap gets the document that lists the image's blobs and their torrents,
+// which the release commits to by digest.
+func (d *download) torrentMap(ctx context.Context, c *candidate) (image.TorrentMap, digest.Digest, error) {
+	want := c.release.Torrents
+	if want.Size > MaxDirectBlob {
+		return image.TorrentMap{}, "", fmt.Errorf("its torrent map of %d bytes is larger than the %d allowed", want.Size, MaxDirectBlob)
+	}
+	if err := d.direct(ctx, want.Digest, want.Size); err != nil {
+		return image.TorrentMap{}, "", err
+	}
+	m, err := d.x.readMap(want.Digest)
+	if err == nil && (m.Infohash != c.release.Infohash || m.Image.Digest != c.release.Image.Digest || m.Size != c.release.Size) {
+		err = errors.New("it is of another image than the release")
+	}
+	if err != nil {
+		return m, "", d.x.contentRefused(ctx, c, "", fmt.Errorf("the torrent map does not fit: %w", err))
+	}
+	return m, want.Digest, nil
+}
+
+// log makes sure that the author's log is here up to the release, so that this
+// node can vouch for it to others and notices when the log changes.
+func (d *download) log(ctx context.Context, c *candidate) error {
+	for {
+		head, err := d.x.Ledger.Head(c.author)
+		if err != nil && !notFound(err) {
+			return err
+		}
+		if head.Size > c.proved.Index {
+			return nil
+		}
+		for _, p := range d.ranked(d.x.Net.Connected(), nil) {
+			if err = d.x.CatchUp(ctx, c.author, p); err == nil {
+				break
+			}
+		}
+		if head, herr := d.x.Ledger.Head(c.author); herr == nil && head.Size > c.proved.Index {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(context.Cause(ctx), err)
+		case <-time.After(lookEvery):
+		}
+	}
+}
+
+// blobs gets every blob of the map that is not here.
+func (d *download) blobs(ctx context.Context, m image.TorrentMap) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallelBlobs)
+	for _, b := range m.Blobs {
+		if ctx.Err() != nil {
+			break
+		}
+		g.Go(func() error {
+			if err := d.blob(ctx, b); err != nil {
+				return fmt.Errorf("fetching %s: %w", b.Digest, err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// blob gets one blob, unless it is here: directly where it is small, else
+// through its layer torrent.
+func (d *download) blob(ctx context.Context, b image.TorrentBlob) error {
+	unlock, err := d.x.blobLock.lock(ctx, b.Digest.String())
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if size, err := d.x.Blobs.Stat(b.Digest); err == nil && size == b.Size {
+		d.mu.Lock()
+		d.fromDisk += size
+		d.mu.Unlock()
+		d.report(Progress{Step: "fetch", Item: b.Digest.String(), Done: size, Total: size})
+		return nil
+	}
+	switch {
+	case b.Size == 0:
+		return d.x.Blobs.Put(ctx, b.Digest, 0, bytes.NewReader(nil))
+	case b.Size <= directLayer:
+		err = d.direct(ctx, b.Digest, b.Size)
+	default:
+		err = d.torrent(ctx, b)
+	}
+	return err
+}
+
+// direct gets a small blob in one answer from any holder.
+func (d *download) direct(ctx context.Context, want digest.Digest, size int64) error {
+	if got, err := d.x.Blobs.Stat(want); err == nil && got == size {
+		return nil
+	}
+	var last error
+	feed, cancel := d.holders.follow()
+	defer cancel()
+	connected := d.x.Net.Connected()
+	failed := map[peer.ID]int{}
+	for {
+		var p peer.ID
+		if ranked := d.ranked(connected, failed); len(ranked) > 0 {
+			p = ranked[0]
+		} else {
+			select {
+			case <-feed:
+				continue
+			case <-time.After(lookEvery):
+				connected = d.x.Net.Connected()
+				clear(failed)
+				continue
+			case <-ctx.Done():
+				return errors.Join(context.Cause(ctx), last)
+			}
+		}
+		if last = d.directFrom(ctx, p, want, size); last == nil {
+			return nil
+		}
+		if errors.Is(last, ErrNoSpace) {
+			return last
+		}
+		failed[p]++
+	}
+}
+
+func (d *download) directFrom(ctx context.Context, p peer.ID, want digest.Digest, size int64) error {
+	ask, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	began := time.Now()
+	b, err := d.x.Net.Request(ask, p, OpBlob, encode(blobRequest{Digest: want}))
+	if err != nil {
+		return err
+	}
+	if int64(len(b)) != size || want.Algorithm().FromBytes(b) != want {
+		d.x.blame(p, reputation.BadPiece)
+		return fmt.Errorf("%w: other bytes than %s", ErrGarbage, want)
+	}
+	d.x.praise(p, size, time.Since(began))
+	d.got(p, size)
+	d.holders.add(p)
+	d.report(Progress{Step: "fetch", Item: want.String(), Done: size, Total: size, Peers: 1})
+	return spaceError(d.x.Blobs.Put(ctx, want, size, bytes.NewReader(b)))
+}
+
+// ranked are the known holders, then other connected peers, best reputation
+// first, without those that failed.
+func (d *download) ranked(connected []peer.ID, failed map[peer.ID]int) []peer.ID {
+	var out []peer.ID
+	seen := map[peer.ID]bool{d.x.Net.ID(): true}
+	for _, group := range [][]peer.ID{d.holders.list(), connected} {
+		for _, s := range d.x.Reputation.Rank(reputation.Peer, peerStrings(group)) {
+			p, err := peer.Decode(s)
+			if err == nil && !seen[p] && failed[p] == 0 {
+				seen[p] = true
+				out = append(out, p)
+			}
+		}
+	}
+	return out
+}
+
+// pause waits, and tells whether ctx is still good.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// quiet tells whether a fetch ended for want of somebody who sends.
+func quiet(err error) bool {
+	return errors.Is(err, swarm.ErrNoPeers) || errors.Is(err, swarm.ErrStalled)
+}
+
+// torrent gets a blob through its layer torrent. The blob store sees it only
+// when its digest matched; the swarm hashed it while it arrived.
+func (d *download) torrent(ctx context.Context, b image.TorrentBlob) error {
+	ih, err := swarm.ParseInfohash(b.Infohash)
+	if err != nil {
+		return err
+	}
+	more, cancel := d.holders.feed(ctx)
+	defer cancel()
+	if b.Size >= providedBlob {
+		// The same layer may be held by those who hold another image with it.
+		look, stop := context.WithCancel(ctx)
+		var looking sync.WaitGroup
+		defer looking.Wait()
+		defer stop()
+		looking.Go(func() {
+			for info := range d.x.Net.FindProviders(look, blobKey(b.Digest), maxProviders) {
+				if info.ID != d.x.Net.ID() {
+					d.holders.add(info.ID)
+				}
+			}
+		})
+	}
+	passing := d.image.file(b.Digest)
+	job := swarm.Job{
+		Content:  passing,
+		Infohash: ih, Name: b.Digest.Encoded(), Size: b.Size,
+		Partial:   d.x.Blobs.Partial(b.Digest),
+		Peers:     d.x.Reputation.Rank(reputation.Peer, peerStrings(d.holders.list())),
+		MorePeers: more,
+		Patience:  patience,
+		Progress: func(p swarm.Progress) {
+			d.report(Progress{
+				Step: "fetch", Item: b.Digest.String(), Done: p.Done, Total: b.Size, Rate: p.Rate, Peers: p.Peers,
+			})
+		},
+	}
+	if t, err := d.x.Store.Torrent(b.Infohash); err == nil {
+		job.Info = t.Info
+	}
+	res, err := d.x.Swarm.Fetch(ctx, job)
+	for quiet(err) && pause(ctx, lookEvery) {
+		// Nobody of ours delivers: let ordinary clients help, whose requests
+		// are shorter and slower.
+		job.Addrs, job.Public = d.addrs, true
+		job.Peers = d.x.Reputation.Rank(reputation.Peer, peerStrings(d.holders.list()))
+		passing = d.image.file(b.Digest)
+		job.Content = passing
+		res, err = d.x.Swarm.Fetch(ctx, job)
+	}
+	if err != nil {
+		return errors.Join(context.Cause(ctx), spaceError(err))
+	}
+	passing.Keep()
+	if err := d.x.Blobs.AdoptHashed(b.Digest, b.Size, res.Digest); err != nil {
+		return spaceError(err)
+	}
+	d.mu.Lock()
+	d.fromDisk += res.Resumed
+	d.mu.Unlock()
+	for p, n := range res.FromPeers {
+		d.gotFrom(p, n)
+	}
+	return d.x.Store.PutTorrent(store.Torrent{
+		Infohash: b.Infohash, Kind: store.LayerTorrent, Digest: b.Digest, Size: b.Size, Info: res.Info,
+	})
+}

@@ -1,0 +1,50 @@
+package exchange
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/dockchains/dockchain/ledger"
+)
+
+// Sentinels that a person can meet; cmd/dockchain maps each to an exit code and
+// a hint.
+var (
+	// ErrNotFound: nobody here knows it, or nobody reachable has it.
+	ErrNotFound = errors.New("not found")
+	// ErrTimeout: the time allowed passed without progress.
+	ErrTimeout = errors.New("no peer has it within the time allowed")
+	// ErrNotYours: a release under another author's name.
+	ErrNotYours = errors.New("only releases under your own name can be signed here")
+	// ErrBadRequest: a request that does not parse.
+	ErrBadRequest = errors.New("bad request")
+	// ErrNoAlias: a petname that this node does not know.
+	ErrNoAlias = errors.New("unknown author name")
+	// ErrNoEngine: the Docker Engine is needed and does not answer.
+	ErrNoEngine = errors.New("no Docker Engine answers")
+	// ErrOffline: the road needs the network and this is an offline opening of
+	// the data directory.
+	ErrOffline = errors.New("the node is not running")
+	// ErrRejected: the verdict was against the content. RejectedError has it.
+	ErrRejected = errors.New("verification failed")
+	// ErrNoSpace: the disk is full.
+	ErrNoSpace = errors.New("no space left on the disk")
+)
+
+// RejectedError carries the verdict that refused an image.
+type RejectedError struct {
+	Ref     string
+	Verdict ledger.Verdict
+}
+
+func (e *RejectedError) Error() string {
+	var bad []string
+	for _, r := range e.Verdict.Reasons {
+		if !r.OK {
+			bad = append(bad, r.Text)
+		}
+	}
+	return "verification failed: " + strings.Join(bad, "; ")
+}
+
+func (e *RejectedError) Unwrap() error { return ErrRejected }

@@ -1,0 +1,110 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/dockchains/dockchain/ledger"
+	"github.com/dockchains/dockchain/ledger/reconcile"
+	"github.com/dockchains/dockchain/reputation"
+)
+
+const (
+	// compareTimeout bounds the comparison with one peer and all the logs that
+	// it brings.
+	compareTimeout = 10 * time.Minute
+	// maxFailures is how many logs in a row a peer may fail to give before the
+	// comparison with it ends.
+	maxFailures = 8
+)
+
+// noteHeads brings the index of heads up to what entries were added to.
+func (x *Exchange) noteHeads(entries []*ledger.Entry) error {
+	var last ledger.AuthorID
+	for _, e := range entries {
+		if e.Author == last {
+			continue
+		}
+		last = e.Author
+		h, err := x.Ledger.Head(last)
+		if err != nil {
+			return err
+		}
+		if err := x.heads.Set(reconcile.Head{Author: h.Author, Size: h.Size, Root: h.Root}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// answerReconcile tells which heads here differ from the asker's.
+func (x *Exchange) answerReconcile(_ context.Context, _ peer.ID, req []byte) ([]byte, error) {
+	b, err := x.heads.Respond(req)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrGarbage, err)
+	}
+	return b, nil
+}
+
+// compare finds out which logs a peer has that are longer than here, or other
+// than here, and catches up with them; then, which of them are frozen there.
+func (x *Exchange) compare(ctx context.Context, from peer.ID) error {
+	ctx, cancel := context.WithTimeout(ctx, compareTimeout)
+	defer cancel()
+	if err := x.compareHeads(ctx, from); err != nil {
+		return err
+	}
+	return x.learnFaults(ctx, from)
+}
+
+func (x *Exchange) compareHeads(ctx context.Context, from peer.ID) error {
+	s := reconcile.New(x.heads)
+	failures := 0
+	for req, done := s.First(), false; !done; {
+		answer, err := x.Net.Request(ctx, from, OpReconcile, req)
+		if err != nil {
+			return fmt.Errorf("comparing logs: %w", err)
+		}
+		var theirs []reconcile.Head
+		req, theirs, done, err = s.Next(answer)
+		if errors.Is(err, reconcile.ErrBadAnswer) {
+			x.blame(from, reputation.BrokenPromise)
+		}
+		if err != nil && len(theirs) == 0 {
+			return fmt.Errorf("comparing logs: %w", err)
+		}
+		for _, h := range theirs {
+			if !x.worthAsking(h) {
+				continue
+			}
+			if err := x.CatchUp(ctx, h.Author, from); err == nil {
+				failures = 0
+				continue
+			} else if ctx.Err() != nil {
+				return ctx.Err()
+			} else if failures++; failures == maxFailures {
+				return fmt.Errorf("comparing logs: %d in a row could not be had: %w", failures, err)
+			} else {
+				x.log.Debug("not caught up", "peer", from, "author", h.Author, "err", err)
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("comparing logs: %w", err)
+		}
+	}
+	return nil
+}
+
+// worthAsking tells whether a head that a peer told has something for us: more
+// entries, or others in the same number.
+func (x *Exchange) worthAsking(h reconcile.Head) bool {
+	mine, known := x.heads.Get(h.Author)
+	if known && x.isFrozen(h.Author) {
+		return false
+	}
+	return !known || h.Size > mine.Size || h.Size == mine.Size && h.Root != mine.Root
+}

@@ -1,0 +1,138 @@
+package exchange
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/dockchains/dockchain/ledger"
+)
+
+// RevokeRequest asks to take back what this author released.
+type RevokeRequest struct {
+	// Target is a digest, or me/REPO:TAG, or me/REPO@DIGEST.
+	Target string `json:"target"`
+	Reason string `json:"reason,omitempty"`
+	// LastValid is the last entry of the log that is still good.
+	LastValid uint64 `json:"last_valid,omitempty"`
+}
+
+// Revoked is what a revocation gives.
+type Revoked struct {
+	What    string `json:"what"` // the digest, or REPO:TAG
+	Author  string `json:"author"`
+	Entry   uint64 `json:"entry"`             // of the revocation
+	Existed bool   `json:"existed,omitempty"` // the log said so already
+}
+
+// Revoke takes back a tag, whose later releases count again, or a digest, for
+// good.
+func (x *Exchange) Revoke(ctx context.Context, req RevokeRequest) (Revoked, error) {
+	st, err := x.revocation(req)
+	if err != nil {
+		return Revoked{}, err
+	}
+	out, p, err := x.revoke(ctx, st)
+	if p != nil {
+		x.gossip(ctx, p)
+	}
+	return out, err
+}
+
+// revoke gives the entry as soon as it is in the log, even beside an error.
+func (x *Exchange) revoke(ctx context.Context, st *ledger.Revoke) (Revoked, *ledger.Proved, error) {
+	x.publish.Lock()
+	defer x.publish.Unlock()
+	out := Revoked{What: st.String(), Author: string(x.Me.ID)}
+	released, err := x.lastReleased(st)
+	if err != nil {
+		return out, nil, err
+	}
+	if released <= st.LastValid {
+		return out, nil, fmt.Errorf("%w: %s was last released in entry %d, which is to stay good", ErrBadRequest, st, released)
+	}
+	if out.Entry, out.Existed, err = x.isRevoked(st, released); err != nil || out.Existed {
+		return out, nil, err
+	}
+	p, err := x.Ledger.Append(ctx, x.Me.ID, []ledger.Key{x.Me.Key}, st)
+	if err != nil {
+		return out, nil, spaceError(badEntry(err))
+	}
+	out.Entry = p.Index
+	return out, p, x.indexOwn(ctx, p)
+}
+
+// revocation is the statement that a request asks for.
+func (x *Exchange) revocation(req RevokeRequest) (*ledger.Revoke, error) {
+	st := &ledger.Revoke{Reason: req.Reason, LastValid: req.LastValid}
+	if d, err := digest.Parse(req.Target); err == nil {
+		st.Digest = d
+		return st, nil
+	}
+	t, err := x.parseTarget(req.Target)
+	switch {
+	case err != nil:
+		return nil, err
+	case t.magnet != nil:
+		return nil, fmt.Errorf("%w: a tag or a digest is revoked, not a magnet link", ErrBadRequest)
+	case t.author != x.Me.ID:
+		return nil, fmt.Errorf("%w: %s", ErrNotYours, req.Target)
+	case t.ref.Digest != "" && t.ref.Tag != "":
+		return nil, fmt.Errorf("%w: a tag or a digest is revoked, not both: %s", ErrBadRequest, req.Target)
+	case t.ref.Digest != "":
+		st.Digest = t.ref.Digest
+	default:
+		st.Repo, st.Tag = t.ref.Repo, t.ref.Tag
+	}
+	return st, nil
+}
+
+// lastReleased is the last entry of this author's log that a revocation is
+// about.
+func (x *Exchange) lastReleased(st *ledger.Revoke) (uint64, error) {
+	never := fmt.Errorf("%w: you have not released %s", ErrNotFound, st)
+	if st.Digest == "" {
+		rec, err := x.Index.Resolve(x.Me.ID, st.Repo, st.Tag)
+		if notFound(err) {
+			return 0, never
+		}
+		return rec.Index, err
+	}
+	places, err := x.Store.ReleasesOfDigest(st.Digest)
+	if err != nil {
+		return 0, err
+	}
+	last := uint64(0)
+	for _, at := range places {
+		if at.Author == x.Me.ID {
+			last = max(last, at.Index)
+		}
+	}
+	if last == 0 {
+		return 0, never
+	}
+	return last, nil
+}
+
+// isRevoked tells whether the log has such a revocation already, and where.
+func (x *Exchange) isRevoked(st *ledger.Revoke, released uint64) (entry uint64, is bool, err error) {
+	key := "revoked/digest/" + string(st.Digest) // package ledger: State
+	if st.Digest == "" {
+		key = "revoked/tag/" + st.Repo + ":" + st.Tag
+	}
+	value, err := x.Store.Ledgers().State(x.Me.ID, key)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	var v struct{ Index, LastValid uint64 }
+	if err := json.Unmarshal(value, &v); err != nil {
+		return 0, false, fmt.Errorf("reading the state of the log: %w", err)
+	}
+	return v.Index, v.LastValid <= st.LastValid && (st.Digest != "" || v.Index > released), nil
+}

@@ -1,0 +1,48 @@
+package exchange
+
+import (
+	"context"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/dockchains/dockchain/ledger"
+)
+
+// Status counts what this node has. Version, home and addresses are the node's
+// to fill in.
+func (x *Exchange) Status(context.Context) (Status, error) {
+	s := Status{
+		Author: string(x.Me.ID), Images: len(x.holdings.all()),
+		Transfers: x.transfer.list(), Started: x.started,
+	}
+	const page = 1024
+	var after ledger.AuthorID
+	for {
+		heads, err := x.Ledger.Heads(after, page)
+		if err != nil {
+			return s, err
+		}
+		for _, h := range heads {
+			s.Authors++
+			s.Entries += h.Size
+			after = h.Author
+		}
+		if len(heads) < page {
+			break
+		}
+	}
+	var err error
+	if s.Releases, err = x.Index.Len(); err != nil {
+		return s, err
+	}
+	err = x.Blobs.Walk(func(_ digest.Digest, size int64) error {
+		s.Blobs++
+		s.Bytes += size
+		return nil
+	})
+	if x.Net != nil {
+		s.Peer = x.Net.ID().String()
+		s.Peers = len(x.Net.Connected())
+	}
+	return s, err
+}

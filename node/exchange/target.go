@@ -1,0 +1,82 @@
+package exchange
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/dockchains/dockchain/ledger"
+	"github.com/dockchains/dockchain/node/image"
+	"github.com/dockchains/dockchain/node/store"
+	"github.com/dockchains/dockchain/p2p/swarm"
+)
+
+// target is what a fetch, verify or show is about: a magnet link or a name.
+type target struct {
+	text   string
+	magnet *swarm.Magnet   // when it is a link
+	ref    image.Ref       // when it is a name
+	author ledger.AuthorID // of the name, or of the link where it says
+	// passOver are authors whose release of the link is not wanted any more.
+	passOver []ledger.AuthorID
+}
+
+// infohash is the link's, or empty for a name.
+func (t target) infohash() string {
+	if t.magnet == nil {
+		return ""
+	}
+	return t.magnet.Infohash.String()
+}
+
+func (x *Exchange) parseTarget(s string) (target, error) {
+	t := target{text: s}
+	if strings.HasPrefix(strings.ToLower(s), "magnet:") {
+		m, err := swarm.ParseMagnet(s)
+		if err != nil {
+			return t, fmt.Errorf("%w: %w", ErrBadRequest, err)
+		}
+		t.magnet = &m
+		if m.Author != "" {
+			if t.author, err = ledger.ParseAuthorID(m.Author); err != nil {
+				return t, fmt.Errorf("%w: the link's author: %w", ErrBadRequest, err)
+			}
+		}
+		return t, nil
+	}
+	ref, err := image.ParseRef(s)
+	if err != nil {
+		return t, fmt.Errorf("%w: %w", ErrBadRequest, err)
+	}
+	t.ref = ref
+	t.author, err = x.resolveAuthor(ref.Author)
+	return t, err
+}
+
+// resolveAuthor finds the author that this user calls by a name: "me", a
+// petname, or the id itself.
+func (x *Exchange) resolveAuthor(name string) (ledger.AuthorID, error) {
+	if name == SelfAuthor {
+		return x.Me.ID, nil
+	}
+	if id, err := ledger.ParseAuthorID(name); err == nil {
+		return id, nil
+	}
+	id, err := x.Store.Alias(name)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", fmt.Errorf("%w: %s", ErrNoAlias, name)
+	}
+	return id, err
+}
+
+// refOf writes a reference as this user would: with "me" or the petname where
+// the author has one.
+func (x *Exchange) refOf(author ledger.AuthorID, repo, tag string) string {
+	name := string(author)
+	if author == x.Me.ID {
+		name = SelfAuthor
+	} else if names, err := x.Store.NamesOf(author); err == nil && len(names) > 0 {
+		name = names[0]
+	}
+	return image.Ref{Author: name, Repo: repo, Tag: tag}.String()
+}

@@ -1,0 +1,196 @@
+package exchange
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/dockchains/dockchain/ledger"
+	"github.com/dockchains/dockchain/node/image"
+	"github.com/dockchains/dockchain/p2p/swarm"
+)
+
+// Operations of the direct protocol (/dockchain/<network>/sync/1.0.0). A request
+// is one frame, so is its answer; p2p frames and bounds them. Questions and
+// answers are JSON objects without unknown fields, except for those of OpReconcile
+// and OpCosign, which packages ledger/reconcile and ledger/witness specify, and the answers of OpBlob and OpEvidence,
+// which are the blob and the evidence themselves.
+//
+//	releases  {"infohash":"2f72…"}                      → {"releases":[PROVED,…]}
+//	release   {"author":"bafk…","repo":"app","tag":"1"} → {"releases":[PROVED]}
+//	reconcile request frame                             → answer frame: the heads that differ here
+//	log       {"author":"bafk…","from":3}               → {"first":3,"size":7,"leaves":["base64",…],"checkpoint":"base64"}
+//	frozen    {"after":"bafk…"}                         → {"authors":["bafk…",…]}: whose logs are frozen here
+//	evidence  {"author":"bafk…"}                        → what proves that it broke the rules, as it is gossiped
+//	add-checkpoint request                              → answer of a witness
+//	blob      {"digest":"sha256:…"}                     → the bytes, at most MaxDirectBlob
+//
+// PROVED is a proved entry as package ledger specifies it: complete in itself.
+const (
+	OpReleases  = "releases"
+	OpRelease   = "release"
+	OpReconcile = "reconcile"
+	OpLog       = "log"
+	OpFrozen    = "frozen"
+	OpEvidence  = "evidence"
+	OpCosign    = "add-checkpoint"
+	OpBlob      = "blob"
+)
+
+const (
+	// maxReleases bounds how many releases of one image are asked for and told.
+	maxReleases = 16
+	// maxLogAnswer bounds the leaves in one answer of OpLog, in bytes before
+	// base64.
+	maxLogAnswer = 2 << 20
+	// maxAnswer bounds every answer but blobs.
+	maxAnswer = 4 << 20
+	// MaxDirectBlob bounds a blob that travels in one answer: documents and
+	// torrent maps.
+	MaxDirectBlob = image.MaxManifest
+	// directLayer is the size up to which layers and configs travel in one
+	// answer too: a torrent would cost more round trips than bytes.
+	directLayer = 64 << 10
+)
+
+// ErrGarbage is an answer or request that does not parse.
+var ErrGarbage = errors.New("the peer sent garbage")
+
+type releasesRequest struct {
+	Infohash string `json:"infohash"`
+}
+
+type releaseRequest struct {
+	Author string `json:"author"`
+	Repo   string `json:"repo"`
+	Tag    string `json:"tag"`
+}
+
+type releasesAnswer struct {
+	Releases []json.RawMessage `json:"releases"`
+}
+
+type frozenRequest struct {
+	After string `json:"after"`
+}
+
+type frozenAnswer struct {
+	Authors []string `json:"authors"`
+}
+
+type evidenceRequest struct {
+	Author string `json:"author"`
+}
+
+type logRequest struct {
+	Author string `json:"author"`
+	From   uint64 `json:"from"`
+}
+
+type logAnswer struct {
+	First      uint64   `json:"first"`
+	Size       uint64   `json:"size"` // of the whole log, as the checkpoint says
+	Leaves     [][]byte `json:"leaves"`
+	Checkpoint []byte   `json:"checkpoint"`
+}
+
+type blobRequest struct {
+	Digest digest.Digest `json:"digest"`
+}
+
+// decodeStrict reads exactly one JSON value without unknown fields.
+func decodeStrict(b []byte, v any) error {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		return fmt.Errorf("%w: %w", ErrGarbage, err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: trailing data", ErrGarbage)
+	}
+	return nil
+}
+
+func encode(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("encoding a wire struct: " + err.Error()) // plain structs always encode
+	}
+	return b
+}
+
+func decodeReleases(b []byte) ([]*ledger.Proved, error) {
+	var a releasesAnswer
+	if err := decodeStrict(b, &a); err != nil {
+		return nil, err
+	}
+	if len(a.Releases) > maxReleases {
+		return nil, fmt.Errorf("%w: %d releases in one answer", ErrGarbage, len(a.Releases))
+	}
+	out := make([]*ledger.Proved, 0, len(a.Releases))
+	for _, raw := range a.Releases {
+		p, err := ledger.DecodeProved(raw)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrGarbage, err)
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// decodeFrozen wants authors in ascending order, after the given one.
+func decodeFrozen(b []byte, after string) ([]ledger.AuthorID, error) {
+	var a frozenAnswer
+	if err := decodeStrict(b, &a); err != nil {
+		return nil, err
+	}
+	if len(a.Authors) > maxFrozen {
+		return nil, fmt.Errorf("%w: %d authors in one answer", ErrGarbage, len(a.Authors))
+	}
+	out := make([]ledger.AuthorID, len(a.Authors))
+	for i, s := range a.Authors {
+		id, err := ledger.ParseAuthorID(s)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrGarbage, err)
+		}
+		if s <= after {
+			return nil, fmt.Errorf("%w: authors out of order", ErrGarbage)
+		}
+		out[i], after = id, s
+	}
+	return out, nil
+}
+
+func decodeLog(b []byte) (*logAnswer, error) {
+	var a logAnswer
+	if err := decodeStrict(b, &a); err != nil {
+		return nil, err
+	}
+	size := 0
+	for _, leaf := range a.Leaves {
+		size += len(leaf)
+	}
+	if size > maxLogAnswer+1<<16 {
+		return nil, fmt.Errorf("%w: %d bytes of entries in one answer", ErrGarbage, size)
+	}
+	return &a, nil
+}
+
+// infohashKey is the DHT key of an image's holders.
+func infohashKey(ih swarm.Infohash) []byte { return []byte("/image/" + ih.String()) }
+
+// blobKey is the DHT key of a blob's holders.
+func blobKey(d digest.Digest) []byte { return []byte("/blob/" + d.String()) }
+
+// logKey is the DHT key of those who hold an author's log.
+func logKey(a ledger.AuthorID) []byte { return []byte("/log/" + string(a)) }
+
+// recordKey is the DHT key of the record by which an author says that it
+// released the image: single writer, validated by ValidRecord.
+func recordKey(ih swarm.Infohash, a ledger.AuthorID) string {
+	return "/release/" + ih.String() + "/" + string(a)
+}

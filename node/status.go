@@ -1,0 +1,122 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/dockchains/dockchain/node/api"
+	"github.com/dockchains/dockchain/node/exchange"
+	"github.com/dockchains/dockchain/node/store"
+)
+
+// backend is the exchange, with what only the node knows added to its status.
+type backend struct {
+	*exchange.Exchange
+	node *Node
+}
+
+func (b backend) Status(ctx context.Context) (exchange.Status, error) {
+	s, err := b.Exchange.Status(ctx)
+	s.Version, s.Network, s.Home, s.Addresses = b.node.cfg.Version, b.node.cfg.Network, b.node.cfg.Home, b.node.Addresses()
+	return s, err
+}
+
+// rememberPeer keeps the addresses of a peer that was reached, to join by after
+// a restart.
+func (n *Node) rememberPeer(id peer.ID, addrs []string) {
+	if err := n.store.SavePeers(store.Peer{ID: id.String(), Addrs: addrs, Seen: time.Now()}); err != nil {
+		n.log.Warn("peer is not remembered", "peer", id, "err", err)
+	}
+}
+
+// peerHints are the addresses that a magnet link of ours carries.
+func (n *Node) peerHints() (libp2p, bittorrent []string) {
+	libp2p = n.host.Addrs()
+	if len(libp2p) > maxHints {
+		libp2p = libp2p[:maxHints]
+	}
+	if host, _, err := net.SplitHostPort(n.swarm.Addr()); err == nil && host != "" && !net.ParseIP(host).IsUnspecified() {
+		bittorrent = []string{n.swarm.Addr()}
+	}
+	return libp2p, bittorrent
+}
+
+// maxHints bounds the libp2p addresses in a magnet link: it must stay short
+// enough to be pasted.
+const maxHints = 2
+
+// checks are the conditions of readiness.
+func (n *Node) checks() []api.Check {
+	return []api.Check{
+		{Name: "data", Run: func(context.Context) error {
+			_, err := os.Stat(n.cfg.Home)
+			return err
+		}},
+		{Name: "peers", Warning: true, Run: func(context.Context) error {
+			if n.host == nil || len(n.host.Peers()) == 0 {
+				return errors.New("no peer is connected")
+			}
+			return nil
+		}},
+	}
+}
+
+// metrics is the Prometheus exposition of this node.
+func (n *Node) metrics() http.Handler {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	gauge := func(name, help string, value func() float64) {
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "dockchain", Name: name, Help: help}, value))
+	}
+	counter := func(name, help string, value func() float64) {
+		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "dockchain", Name: name, Help: help}, value))
+	}
+	status := func(f func(exchange.Status) float64) func() float64 {
+		return func() float64 {
+			s, err := n.exchange.Status(context.Background())
+			if err != nil {
+				return 0
+			}
+			return f(s)
+		}
+	}
+	gauge("images", "Images held and seeded.", status(func(s exchange.Status) float64 { return float64(s.Images) }))
+	gauge("blob_bytes", "Bytes in the blob store.", status(func(s exchange.Status) float64 { return float64(s.Bytes) }))
+	gauge("ledger_authors", "Authors whose logs are known.", status(func(s exchange.Status) float64 { return float64(s.Authors) }))
+	gauge("ledger_entries", "Ledger entries known.", status(func(s exchange.Status) float64 { return float64(s.Entries) }))
+	gauge("transfers", "Fetches under way.", status(func(s exchange.Status) float64 { return float64(len(s.Transfers)) }))
+	quotas := n.exchange.QuotaStats
+	gauge("quota_peers", "Peers whose rates are remembered.", func() float64 { return float64(quotas().Peers) })
+	gauge("quota_authors", "Authors whose rates are remembered.", func() float64 { return float64(quotas().Authors) })
+	counter("quota_heard_bytes_total", "Bytes of entries that peers sent within their rates.", func() float64 { return float64(quotas().Heard.Bytes) })
+	counter("quota_published_entries_total", "Gossiped entries within the rates of their authors.", func() float64 { return float64(quotas().Published.Entries) })
+	counter("quota_kept_entries_total", "Entries there was room for when catching up.", func() float64 { return float64(quotas().Kept.Entries) })
+	for rule := range quotas().Refused {
+		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Namespace: "dockchain", Name: "quota_refused_total", Help: "What a limit refused.",
+			ConstLabels: prometheus.Labels{"limit": string(rule)},
+		}, func() float64 { return float64(quotas().Refused[rule]) }))
+	}
+	if n.host == nil {
+		return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
+	}
+	host := n.host.Stats
+	gauge("peers", "Peers connected.", func() float64 { return float64(host().Peers) })
+	counter("gossip_accepted_total", "Gossiped entries verified and passed on.", func() float64 { return float64(host().GossipAccepted) })
+	counter("gossip_rejected_total", "Gossiped entries refused.", func() float64 { return float64(host().GossipRejected) })
+	counter("evidence_accepted_total", "Gossiped proofs against authors that froze a log.", func() float64 { return float64(host().EvidenceAccepted) })
+	counter("evidence_rejected_total", "Gossiped proofs against authors that prove nothing.", func() float64 { return float64(host().EvidenceRejected) })
+	counter("requests_served_total", "Direct requests answered.", func() float64 { return float64(host().RequestsServed) })
+	counter("requests_refused_total", "Direct requests over a limit.", func() float64 { return float64(host().RequestsRefused) })
+	counter("records_refused_total", "DHT records refused by the validator.", func() float64 { return float64(host().RecordsRefused) })
+	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
+}

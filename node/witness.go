@@ -1,0 +1,51 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync/atomic"
+
+	"github.com/dockchains/dockchain/ledger/note"
+	"github.com/dockchains/dockchain/ledger/policy"
+	"github.com/dockchains/dockchain/ledger/witness"
+	"github.com/dockchains/dockchain/node/exchange"
+)
+
+// openWitness makes this node a witness of the logs that it has, with a key that
+// is made at the first call and signs nothing else.
+func (n *Node) openWitness(late *atomic.Pointer[exchange.Exchange]) (err error) {
+	key, err := loadOrCreateKey(n.cfg.witnessKey())
+	if err != nil {
+		return err
+	}
+	n.witness, err = witness.New(witness.Config{
+		Name: n.cfg.Network + "/w/" + key.Public().Fingerprint()[:16],
+		Key:  key, Logs: witness.Authors(n.ledger), Store: n.store.Witness(),
+		Fork: func(origin string, _, theirs []byte) {
+			if x := late.Load(); x != nil {
+				x.Contradicted(context.Background(), origin, theirs)
+			}
+		},
+	})
+	return err
+}
+
+// WitnessKey is what a policy names this node by as a witness.
+func (n *Node) WitnessKey() note.Key { return n.witness.Key() }
+
+// readPolicy reads the policy of witnesses, if there is one.
+func (c Config) readPolicy() (*policy.Policy, error) {
+	if c.Policy == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(c.Policy)
+	if err != nil {
+		return nil, err
+	}
+	p, err := policy.Parse(b)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", c.Policy, err)
+	}
+	return p, nil
+}

@@ -1,0 +1,194 @@
+package p2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	dht "github.com/libp2p/go-libp2p-kad-dht"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/core/routing"
+	"github.com/multiformats/go-multihash"
+)
+
+func (h *Host) newDHT(prefix protocol.ID) (*dht.IpfsDHT, error) {
+	return dht.New(h.lib,
+		dht.ProtocolPrefix(prefix),
+		dht.Mode(dhtMode(h.cfg)),
+		dht.Validator(recordGate{h.cfg.Validator, &h.stats}),
+		dht.AddressFilter(h.policy.believed),
+		dht.ValueDatastore(newShelf(maxValueEntries, maxValueBytes, wholeShelf)),
+		dht.ProviderDatastore(newShelf(maxProviderEntries, maxProviderBytes, providerOf)),
+	)
+}
+
+func dhtMode(cfg Config) dht.ModeOpt {
+	switch {
+	case cfg.DHT == ModeClient:
+		return dht.ModeClient
+	case cfg.DHT == ModeServer, onlyLoopback(cfg.Listen):
+		return dht.ModeServer
+	default:
+		return dht.ModeAutoServer // a client once others report that it cannot be reached
+	}
+}
+
+// recordGate bounds records before the application's validator sees them.
+type recordGate struct {
+	app   Validator
+	stats *counters
+}
+
+func (g recordGate) Validate(key string, value []byte) error {
+	err := g.check(key, value)
+	if err != nil {
+		g.stats.badRecords.Add(1)
+	}
+	return err
+}
+
+func (g recordGate) check(key string, value []byte) error {
+	if err := checkRecord(key, value); err != nil {
+		return err
+	}
+	if g.app == nil {
+		return fmt.Errorf("%w: none are kept here", ErrBadRecord)
+	}
+	return g.app.Validate(key, value)
+}
+
+func (g recordGate) Select(key string, values [][]byte) (int, error) {
+	if g.app == nil || len(values) == 0 {
+		return 0, fmt.Errorf("%w: nothing to select from", ErrBadRecord)
+	}
+	i, err := g.app.Select(key, values)
+	if err == nil && (i < 0 || i >= len(values)) {
+		return 0, fmt.Errorf("%w: selected %d of %d", ErrBadRecord, i, len(values))
+	}
+	return i, err
+}
+
+func checkRecord(key string, value []byte) error {
+	ns, rest, ok := strings.Cut(strings.TrimPrefix(key, "/"), "/")
+	if len(key) > MaxKey || !strings.HasPrefix(key, "/") || !ok || ns == "" || rest == "" {
+		return fmt.Errorf("%w: key of %d bytes, want /namespace/rest of at most %d", ErrBadRecord, len(key), MaxKey)
+	}
+	if len(value) > MaxValue {
+		return fmt.Errorf("%w: value of %d bytes: %w", ErrBadRecord, len(value), ErrTooLarge)
+	}
+	return nil
+}
+
+// providerKey is the CIDv1 under which providers of a key are kept.
+func providerKey(key []byte) (cid.Cid, error) {
+	sum, err := multihash.Sum(key, multihash.SHA2_256, -1)
+	if err != nil {
+		return cid.Undef, fmt.Errorf("hashing key: %w", err)
+	}
+	return cid.NewCidV1(cid.Raw, sum), nil
+}
+
+// FindProviders looks up to max providers of a key, without this node itself;
+// max 0 means all. The channel is closed when the lookup or the context ends;
+// a caller that stops reading must cancel the context. The addresses found are
+// remembered, so that Request and DialStream can use the id alone.
+func (h *Host) FindProviders(ctx context.Context, key []byte, max int) <-chan peer.AddrInfo {
+	out := make(chan peer.AddrInfo)
+	go func() {
+		defer close(out)
+		c, err := providerKey(key)
+		if err == nil {
+			err = h.awaitTable(ctx)
+		}
+		if err != nil {
+			h.log.Debug("providers not looked up", "err", err)
+			return
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		ask := max
+		if max > 0 {
+			ask = max + 1 // this node may be one of them
+		}
+		found := 0
+		for info := range h.dht.FindProvidersAsync(ctx, c, ask) {
+			if info.ID == h.ID() || h.bans.has(info.ID) {
+				continue
+			}
+			select {
+			case out <- info:
+			case <-ctx.Done():
+				return
+			}
+			if found++; found == max {
+				return
+			}
+		}
+	}()
+	return out
+}
+
+// GetValue looks a record up and returns the best of those found first, checked
+// by the validator; ErrNotFound if there is none, ErrNoPeers if nobody could be
+// asked.
+func (h *Host) GetValue(ctx context.Context, key string) ([]byte, error) {
+	if err := checkRecord(key, nil); err != nil {
+		return nil, fmt.Errorf("looking up record: %w", err)
+	}
+	noPeers := h.awaitTable(ctx)
+	value, err := h.dht.GetValue(ctx, key, dht.Quorum(1)) // may be kept on this node
+	switch {
+	case err == nil:
+		return value, nil
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("looking up record: %w", ctx.Err())
+	case noPeers != nil:
+		return nil, fmt.Errorf("looking up record: %w", noPeers)
+	case errors.Is(err, routing.ErrNotFound):
+		return nil, fmt.Errorf("looking up record: %w", ErrNotFound)
+	default:
+		return nil, fmt.Errorf("looking up record: %w", oneLine(err))
+	}
+}
+
+// awaitTable waits a little for the first peer of the routing table, so that
+// lookups right after the start do not fail.
+func (h *Host) awaitTable(ctx context.Context) error {
+	if h.dht.RoutingTable().Size() > 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.JoinWait)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond) // the table itself tells nobody
+	defer tick.Stop()
+	for h.dht.RoutingTable().Size() == 0 {
+		select {
+		case <-ctx.Done():
+			return ErrNoPeers
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+// Refresh fills the routing table by looking up keys near this node and far
+// from it. It happens by itself when the first peers are met; Refresh waits for
+// another round.
+func (h *Host) Refresh(ctx context.Context) error {
+	if err := h.awaitTable(ctx); err != nil {
+		return fmt.Errorf("refreshing routing table: %w", err)
+	}
+	select {
+	case err := <-h.dht.ForceRefresh():
+		if err != nil {
+			return fmt.Errorf("refreshing routing table: %w", oneLine(err))
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("refreshing routing table: %w", ctx.Err())
+	}
+}

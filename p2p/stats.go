@@ -1,0 +1,56 @@
+package p2p
+
+import "sync/atomic"
+
+// Stats are numbers about this host since it was opened; those that are not
+// totals say so.
+type Stats struct {
+	Peers   int // connected now
+	Members int // of those, speaking this network's protocols
+	Table   int // peers in the DHT routing table now
+	// Listeners are the connected peers that are known to take gossip: what is
+	// published before there is one reaches nobody.
+	Listeners int
+	Planned   int // records kept announced now
+
+	GossipPublished, GossipAccepted, GossipIgnored, GossipRejected uint64
+
+	// The same of the topic of evidence.
+	EvidencePublished, EvidenceAccepted, EvidenceIgnored, EvidenceRejected uint64
+
+	RequestsServed  uint64 // answered, with a result or an error of the application
+	RequestsRefused uint64 // over a limit
+	RequestsBroken  uint64 // malformed, too slow or cut off
+	RequestsSent    uint64
+	RequestsFailed  uint64 // sent, and not answered with a result
+
+	StreamsAccepted, StreamsDialled uint64
+
+	Announced, AnnounceFailed uint64 // DHT records
+	RecordsRefused            uint64 // by the validator
+}
+
+type gossipCounters struct{ published, accepted, ignored, rejected atomic.Uint64 }
+
+type counters struct {
+	served, refused, broken, sent, failed atomic.Uint64
+	accepted, dialled                     atomic.Uint64
+	announced, announceFailed, badRecords atomic.Uint64
+}
+
+// Stats returns the current numbers.
+func (h *Host) Stats() Stats {
+	g, e, c := &h.gossip.stats, &h.gossip.evidence.stats, &h.stats
+	return Stats{
+		Peers: len(h.lib.Network().Peers()), Members: h.members(),
+		Table: h.dht.RoutingTable().Size(), Listeners: len(h.gossip.topic.ListPeers()), Planned: h.plan.len(),
+		GossipPublished: g.published.Load(), GossipAccepted: g.accepted.Load(),
+		GossipIgnored: g.ignored.Load(), GossipRejected: g.rejected.Load(),
+		EvidencePublished: e.published.Load(), EvidenceAccepted: e.accepted.Load(),
+		EvidenceIgnored: e.ignored.Load(), EvidenceRejected: e.rejected.Load(),
+		RequestsServed: c.served.Load(), RequestsRefused: c.refused.Load(), RequestsBroken: c.broken.Load(),
+		RequestsSent: c.sent.Load(), RequestsFailed: c.failed.Load(),
+		StreamsAccepted: c.accepted.Load(), StreamsDialled: c.dialled.Load(),
+		Announced: c.announced.Load(), AnnounceFailed: c.announceFailed.Load(), RecordsRefused: c.badRecords.Load(),
+	}
+}

@@ -1,0 +1,230 @@
+package testnet
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/dockchains/dockchain/ledger"
+	"github.com/dockchains/dockchain/ledger/quota"
+	"github.com/dockchains/dockchain/ledger/reconcile"
+	"github.com/dockchains/dockchain/node/exchange"
+	"github.com/dockchains/dockchain/p2p"
+)
+
+// Network is the one that nodes of this package are in.
+const Network = "public"
+
+// Author signs whatever it is told, in as many histories as it is told.
+type Author struct {
+	ID  ledger.AuthorID
+	Key ledger.Key
+
+	t         testing.TB
+	inception ledger.Inception
+}
+
+// NewAuthor makes an author who has worked as much as nodes want.
+func NewAuthor(t testing.TB) *Author {
+	t.Helper()
+	a := Idler(t)
+	work, err := a.inception.Mine(t.Context(), quota.DefaultWorkBits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.inception.Work = work
+	a.ID = a.History().author.ID
+	return a
+}
+
+// Idler makes an author who has not worked for its log.
+func Idler(t testing.TB) *Author {
+	t.Helper()
+	key, err := ledger.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := ledger.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &Author{t: t, Key: key, inception: ledger.Inception{
+		Network: Network, Keys: []ledger.PublicKey{key.Public()}, Threshold: 1,
+		Next: []string{next.Public().Fingerprint()}, NextThreshold: 1,
+	}}
+	a.ID = a.History().author.ID
+	return a
+}
+
+// History is one log that an author signs. Two of them after the same inception
+// contradict each other.
+type History struct {
+	*ledger.Ledger
+	author *Author
+}
+
+// History begins a log.
+func (a *Author) History() *History {
+	a.t.Helper()
+	l := ledger.New(ledger.NewMem(), Network)
+	id, err := l.Incept(a.t.Context(), a.inception, a.Key)
+	if err != nil {
+		a.t.Fatalf("beginning a log: %v", err)
+	}
+	a.ID = id
+	return &History{l, a}
+}
+
+// Release appends a release and gives it proven.
+func (h *History) Release(r ledger.Release) *ledger.Proved {
+	t := h.author.t
+	t.Helper()
+	p, err := h.AppendRelease(t.Context(), h.author.ID, h.author.Key, r)
+	if err != nil {
+		t.Fatalf("signing a release: %v", err)
+	}
+	return p
+}
+
+// Invent gives a release of an image that does not exist.
+func Invent(repo, tag string) ledger.Release {
+	sum := digest.FromString(repo + ":" + tag)
+	return ledger.Release{
+		Repo: repo, Tag: tag,
+		Image:    ledger.Descriptor{MediaType: "application/vnd.oci.image.manifest.v1+json", Digest: sum, Size: 525},
+		Size:     1000,
+		Infohash: sum.Encoded()[:40],
+		Torrents: ledger.Descriptor{MediaType: "application/vnd.dockchain.torrents.v1+json", Digest: sum, Size: 310},
+		Layers:   1,
+		Created:  time.Unix(1_700_000_000, 0).UTC(),
+	}
+}
+
+// Size is the number of entries.
+func (h *History) Size() uint64 {
+	head, err := h.Head(h.author.ID)
+	if err != nil {
+		h.author.t.Errorf("reading the head of a log: %v", err)
+	}
+	return head.Size
+}
+
+// LogAnswer is what a node answers that has this log, as package exchange
+// specifies it.
+func (h *History) LogAnswer(from uint64) ([]byte, error) {
+	head, err := h.Head(h.author.ID)
+	if err != nil {
+		return nil, err
+	}
+	a := logAnswer{First: from, Size: head.Size, Leaves: [][]byte{}, Checkpoint: head.Checkpoint}
+	if from < head.Size {
+		if a.Leaves, err = h.Range(context.Background(), h.author.ID, from, head.Size, 1<<20); err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(a)
+}
+
+type logAnswer struct {
+	First      uint64   `json:"first"`
+	Size       uint64   `json:"size"`
+	Leaves     [][]byte `json:"leaves"`
+	Checkpoint []byte   `json:"checkpoint"`
+}
+
+// EncodeLog is an answer to "log" with any content.
+func EncodeLog(first, size uint64, leaves [][]byte, checkpoint []byte) []byte {
+	return mustJSON(logAnswer{first, size, leaves, checkpoint})
+}
+
+// EncodeReleases is an answer to "releases" or "release".
+func EncodeReleases(proved ...[]byte) []byte {
+	raw := make([]json.RawMessage, len(proved))
+	for i, p := range proved {
+		raw[i] = p
+	}
+	return mustJSON(map[string]any{"releases": raw})
+}
+
+// AnswerHead answers "reconcile" as a node with one log does.
+func AnswerHead(author ledger.AuthorID, size uint64, root tlog.Hash) func(req []byte) ([]byte, error) {
+	return func(req []byte) ([]byte, error) {
+		heads := reconcile.NewIndex()
+		if err := heads.Set(reconcile.Head{Author: author, Size: size, Root: root}); err != nil {
+			return nil, err
+		}
+		return heads.Respond(req)
+	}
+}
+
+func mustJSON(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("encoding an answer: %v", err)) // plain values always encode
+	}
+	return b
+}
+
+// Serve makes a hostile peer answer with this history: the log and its head, and
+// the releases given, whatever is asked for.
+func (h *History) Serve(peer *Hostile, releases ...*ledger.Proved) *History {
+	peer.Answer(exchange.OpReconcile, func(req []byte) ([]byte, error) {
+		head, err := h.Head(h.author.ID)
+		if err != nil {
+			return nil, err
+		}
+		return AnswerHead(head.Author, head.Size, head.Root)(req)
+	})
+	peer.Answer(exchange.OpLog, func(req []byte) ([]byte, error) {
+		var q struct {
+			Author ledger.AuthorID
+			From   uint64
+		}
+		if err := json.Unmarshal(req, &q); err != nil {
+			return nil, err
+		}
+		if q.Author != h.author.ID {
+			return nil, p2p.ErrNotFound
+		}
+		return h.LogAnswer(q.From)
+	})
+	answer := func([]byte) ([]byte, error) {
+		if len(releases) == 0 {
+			return nil, p2p.ErrNotFound
+		}
+		var all [][]byte
+		for _, r := range releases {
+			all = append(all, r.Encode())
+		}
+		return EncodeReleases(all...), nil
+	}
+	peer.Answer(exchange.OpReleases, answer)
+	peer.Answer(exchange.OpRelease, answer)
+	return h
+}
+
+// Accused finds what a refusal says about a rule, or fails the test.
+func Accused(t testing.TB, err error, rule string) string {
+	t.Helper()
+	var refused *exchange.RejectedError
+	if !errors.As(err, &refused) {
+		t.Fatalf("got %v, want a refusal with a verdict", err)
+	}
+	if refused.Verdict.Accepted {
+		t.Errorf("the refusal comes with a verdict that accepts: %+v", refused.Verdict)
+	}
+	for _, r := range refused.Verdict.Reasons {
+		if r.Rule == rule && !r.OK {
+			return r.Text
+		}
+	}
+	t.Fatalf("the verdict holds nothing against rule %q: %+v", rule, refused.Verdict)
+	return ""
+}

@@ -50,7 +50,7 @@
 //	recover    <keys>, "voidFrom":7
 //	retire     <keys> without next
 //	revoke     "digest":"sha256:…" or "key":"<fingerprint>" or "repo":"app","tag":"1.0", "lastValid":3, "reason":"…"
-//	endorse    "of":"bafkrei…", "repo":"app", "digest":"sha256:…"
+//	endorse    "of":"bafkrei…", "repo":"app", "digest":"sha256:…", "role":"builder", "comment":"…"
 //	attest     "name":"app", "subject":"sha256:…", "predicateType":"https://…", "predicate":"{…}" or "content":{…descriptor…}
 //	transfer   "repo":"app", "to":"bafkrei…"
 //	accept     "repo":"app", "from":"bafkrei…", "transfer":12
@@ -78,7 +78,7 @@
 // A recover also makes the entries from voidFrom up to itself count for nothing;
 // they came after the key event before. A log has at most 16 of them. After a
 // retire comes nothing. The key events of a log are bounded in bytes, so that
-// they fit into a proof beside the largest entry: about 30 rotations of one key.
+// they fit into a proof beside the largest entry: 278 rotations of one key, 86 of sixteen.
 //
 // # State
 //
@@ -130,7 +130,7 @@
 // # Proved entry
 //
 // What is gossiped, put into the DHT and answered: an entry with all that a
-// stranger needs to check it, at most 256 KiB, in the same JSON:
+// stranger needs to check it, at most 1,104 KiB, in the same JSON:
 //
 //	{"inception":{…leaf 0…},"keyEvents":[{"entry":{…leaf…},"index":5,"proof":[…]}],
 //	 "entry":{…leaf…},"index":1,"checkpoint":"public/l/…\n","proof":["<base64 of 32 bytes>"]}

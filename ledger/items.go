@@ -27,7 +27,7 @@ const maxRecovers = 16
 
 // maxKeyLog bounds what the key events of a log take in a Proved, in bytes as
 // KeySet.cost counts them, so that every Proved fits into MaxProved.
-const maxKeyLog = 112 << 10
+const maxKeyLog = 960 << 10
 
 // cost is at least the bytes of a key event and its proof in a Proved.
 func (k *KeySet) cost() int { return 3000 + 420*len(k.Keys) + 100*len(k.Next) }

@@ -8,8 +8,9 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// MaxProved bounds an encoded proved entry in bytes.
-const MaxProved = 256 << 10
+// MaxProved bounds an encoded proved entry in bytes. Of an author whose keys
+// never changed it has a few thousand; about 1,900 come with each change.
+const MaxProved = 1104 << 10
 
 const maxProof = 64 // hashes; a log of maxLogSize needs 40
 
@@ -31,7 +32,7 @@ type KeyEvent struct {
 	Proof []tlog.Hash
 }
 
-const maxKeyEvents = 64 // maxKeyLog allows fewer
+const maxKeyEvents = 320 // maxKeyLog allows fewer
 
 // Encode returns the JSON described in the package comment.
 func (p *Proved) Encode() []byte {

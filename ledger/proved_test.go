@@ -59,9 +59,9 @@ func TestProvedRoundTrip(t *testing.T) {
 	}
 }
 
-// TestProvedEveryBit: whatever bit is changed, the proof is refused. In short
+// TestThreatForgedRelease: whatever bit of a proved entry is changed, it is refused. In short
 // tests, and for the inception, only every 11th bit is tried.
-func TestProvedEveryBit(t *testing.T) {
+func TestThreatForgedRelease(t *testing.T) {
 	t.Parallel()
 	l, author := newLog(t, ledgertest.Key(1), 6)
 	for index, stride := range map[uint64]int{0: 11, 4: 1} {
@@ -182,7 +182,7 @@ func TestDecodeProvedRefuses(t *testing.T) {
 			t.Errorf("%s: %v, want ErrBadEntry", name, err)
 		}
 	}
-	for _, size := range []int{ledger.MaxProved + 1, 1 << 20} {
+	for _, size := range []int{ledger.MaxProved + 1, 4 << 20} {
 		in := good + strings.Repeat(" ", size-len(good))
 		if _, err := ledger.DecodeProved([]byte(in)); !errors.Is(err, ledger.ErrTooLarge) {
 			t.Errorf("%d bytes: %v, want ErrTooLarge", size, err)

@@ -29,9 +29,11 @@ type Revoke struct {
 
 // Endorse says that the author stands by an image that any author released.
 type Endorse struct {
-	Author AuthorID
-	Repo   string
-	Digest digest.Digest
+	Author  AuthorID
+	Repo    string
+	Digest  digest.Digest
+	Role    string // as whom, optional: a lower-case word as of a repository, at most MaxRole bytes
+	Comment string // optional, at most MaxReason bytes on one line
 }
 
 // Attest carries any in-toto predicate about some content: itself, when it is
@@ -68,6 +70,7 @@ type Vouch struct {
 // Limits in bytes.
 const (
 	MaxReason    = 200
+	MaxRole      = 32
 	MaxPredicate = 44 << 10 // with a backslash before each quote and backslash
 )
 
@@ -152,7 +155,16 @@ func (s *Endorse) Check() error {
 	if err := checkAuthor("endorsed author", s.Author); err != nil {
 		return err
 	}
-	return want(isRepo(s.Repo) && isDigest(s.Digest), "endorsed image: want a repository and a digest")
+	for _, err := range []error{
+		want(isRepo(s.Repo) && isDigest(s.Digest), "endorsed image: want a repository and a digest"),
+		want(s.Role == "" || len(s.Role) <= MaxRole && isRepoComponent(s.Role), "role %q: want lower-case words joined by . _ or -, at most %d bytes", clip(s.Role), MaxRole),
+		want(isText(s.Comment, MaxReason), "comment: want one line of at most %d bytes", MaxReason),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Endorse) subject(AuthorID) []byte {
@@ -162,7 +174,14 @@ func (s *Endorse) subject(AuthorID) []byte {
 func (s *Endorse) appendFields(b []byte) []byte {
 	b = appendMember(b, "of", string(s.Author))
 	b = appendMember(b, "repo", s.Repo)
-	return appendMember(b, "digest", string(s.Digest))
+	b = appendMember(b, "digest", string(s.Digest))
+	if s.Role != "" {
+		b = appendMember(b, "role", s.Role)
+	}
+	if s.Comment != "" {
+		b = appendMember(b, "comment", s.Comment)
+	}
+	return b
 }
 
 func (s *Endorse) readFields(r *reader) {
@@ -172,6 +191,12 @@ func (s *Endorse) readFields(r *reader) {
 	s.Repo = r.str(MaxRepo)
 	r.lit(`,"digest":`)
 	s.Digest = digest.Digest(r.str(maxDigest))
+	if r.opt(`,"role":`) {
+		s.Role = r.nonEmpty(MaxRole)
+	}
+	if r.opt(`,"comment":`) {
+		s.Comment = r.nonEmpty(MaxReason)
+	}
 }
 
 // Type implements Statement.

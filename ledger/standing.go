@@ -3,6 +3,8 @@ package ledger
 import (
 	"errors"
 	"fmt"
+
+	"github.com/opencontainers/go-digest"
 )
 
 // Standing is what this node's copy of an author's log says about a release in
@@ -80,6 +82,48 @@ func (l *Ledger) revoked(e *Entry, keys keyLog) (string, error) {
 	}
 	if o, err := decodeOwnership(value); err == nil && o.is == isTransferred && e.Index > o.index {
 		return fmt.Sprintf("the repository %s went to %s in entry %d", r.Repo, o.other, o.index), nil
+	}
+	return l.keysRevoked(e, keys)
+}
+
+// Stands looks any other statement up in the state of its author's log: why it
+// counts for nothing, as the end of a sentence, or "". What an author endorsed
+// or attested, it takes back as it does a release, by revoking the digest.
+func (l *Ledger) Stands(e *Entry) (why string, err error) {
+	why, err = l.stands(e)
+	if err != nil {
+		return "", fmt.Errorf("looking up entry %d of %s: %w", e.Index, e.Author, err)
+	}
+	return why, nil
+}
+
+func (l *Ledger) stands(e *Entry) (string, error) {
+	value, err := l.store.State(e.Author, itemKeys)
+	if err != nil {
+		return "", err
+	}
+	keys, err := decodeKeyLog(value)
+	if err != nil {
+		return "", err
+	}
+	if keys.isVoid(e.Index) {
+		return "it was signed with keys that had fallen into other hands", nil
+	}
+	var about digest.Digest
+	switch s := e.Statement.(type) {
+	case *Endorse:
+		about = s.Digest
+	case *Attest:
+		about = s.Subject
+	}
+	if about != "" {
+		v, hit, err := l.hit(e, itemRevokedDigest+string(about), false)
+		if err != nil {
+			return "", err
+		}
+		if hit {
+			return fmt.Sprintf("entry %d takes it back", v.index), nil
+		}
 	}
 	return l.keysRevoked(e, keys)
 }

@@ -22,7 +22,7 @@ type Fault struct {
 }
 
 // MaxEvidence bounds the proof of a fault in bytes.
-const MaxEvidence = 1 << 20
+const MaxEvidence = 2304 << 10
 
 const maxFaultKind = 64
 

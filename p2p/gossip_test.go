@@ -160,7 +160,7 @@ func TestOversizedGossipIsDropped(t *testing.T) {
 	t.Parallel()
 	h := startHost(t, nil)
 	l := overhear(h, acceptAll)
-	for _, size := range []int{MaxGossip + 1, 2 << 20} {
+	for _, size := range []int{MaxGossip + 1, MaxEvidence + 2*rpcOverhead} {
 		_, topic := shouter(t, h)
 		if err := topic.Publish(t.Context(), bytes.Repeat([]byte{'x'}, size)); err != nil {
 			t.Fatal(err)

@@ -58,12 +58,12 @@ import "errors"
 
 // Limits of what travels, in bytes.
 const (
-	MaxGossip   = 256 << 10 // one gossip message
-	MaxEvidence = 1 << 20   // one message of evidence
-	MaxValue    = 256 << 10 // the value of a DHT record
-	MaxKey      = 256       // the key of a DHT record
-	MaxRequest  = 64 << 10  // the payload of a direct request
-	MaxAnswer   = 8 << 20   // the payload of an answer, whatever the operation allows
+	MaxGossip   = 1104 << 10 // one gossip message
+	MaxEvidence = 2304 << 10 // one message of evidence
+	MaxValue    = 256 << 10  // the value of a DHT record
+	MaxKey      = 256        // the key of a DHT record
+	MaxRequest  = 64 << 10   // the payload of a direct request
+	MaxAnswer   = 8 << 20    // the payload of an answer, whatever the operation allows
 )
 
 // Errors that callers tell apart. Those marked with a code also travel in

@@ -12,7 +12,7 @@ import (
 
 const (
 	// MaxSize bounds an encoded proof in bytes.
-	MaxSize = 1 << 20
+	MaxSize = ledger.MaxEvidence
 
 	maxGrowth = 64 // hashes; a log of 2^40 entries needs 41
 )

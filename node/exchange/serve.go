@@ -48,12 +48,17 @@ func (x *Exchange) answerReleases(ctx context.Context, _ peer.ID, req []byte) ([
 		return nil, err
 	}
 	var a releasesAnswer
+	size := 0
 	for _, at := range places[:min(len(places), maxReleases)] {
 		p, err := x.Ledger.Prove(ctx, at.Author, at.Index)
 		if err != nil {
 			return nil, err
 		}
-		a.Releases = append(a.Releases, p.Encode())
+		proved := p.Encode()
+		if size += len(proved) + 1; size > maxAnswer-64 {
+			break // of authors whose keys changed often, fewer fit
+		}
+		a.Releases = append(a.Releases, proved)
 	}
 	if len(a.Releases) == 0 {
 		return nil, ErrNotFound

@@ -13,3 +13,10 @@ func TestMem(t *testing.T) {
 		Open: func(*testing.T) ledger.Store { return ledger.NewMem() },
 	})
 }
+
+func TestMemSweep(t *testing.T) {
+	t.Parallel()
+	ledgertest.TestSweep(t, ledgertest.Harness{
+		Open: func(*testing.T) ledger.Store { return ledger.NewMem() },
+	})
+}

@@ -18,6 +18,9 @@ type Faulty struct {
 	// and dies before it can say so.
 	OnCommit func(author ledger.AuthorID, first uint64, n int) (apply bool, err error)
 
+	// OnFault decides about keeping a fault of an author, as OnCommit does.
+	OnFault func(author ledger.AuthorID) (apply bool, err error)
+
 	// OnRead is asked before every other method.
 	OnRead func() error
 }
@@ -34,6 +37,20 @@ func (f *Faulty) Commit(ctx context.Context, author ledger.AuthorID, first uint6
 		}
 	}
 	return fault
+}
+
+// SetFault implements ledger.Store.
+func (f *Faulty) SetFault(ctx context.Context, author ledger.AuthorID, fault ledger.Fault) error {
+	apply, stop := true, error(nil)
+	if f.OnFault != nil {
+		apply, stop = f.OnFault(author)
+	}
+	if apply {
+		if err := f.Store.SetFault(ctx, author, fault); err != nil {
+			return err
+		}
+	}
+	return stop
 }
 
 func (f *Faulty) read() error {

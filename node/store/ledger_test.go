@@ -21,18 +21,26 @@ import (
 	"github.com/dockchains/dockchain/ledger/ledgertest"
 )
 
+// ledgers is how the suites open and reopen the logs of a store.
+var ledgers = ledgertest.Harness{
+	Open: func(t *testing.T) ledger.Store { return open(t).Ledgers() },
+	Reopen: func(t *testing.T, s ledger.Store) ledger.Store {
+		old := s.(Ledgers).s
+		if err := old.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return openAt(t, old.dir).Ledgers()
+	},
+}
+
 func TestLedgersConform(t *testing.T) {
 	t.Parallel()
-	ledgertest.TestStore(t, ledgertest.Harness{
-		Open: func(t *testing.T) ledger.Store { return open(t).Ledgers() },
-		Reopen: func(t *testing.T, s ledger.Store) ledger.Store {
-			old := s.(Ledgers).s
-			if err := old.Close(); err != nil {
-				t.Fatal(err)
-			}
-			return openAt(t, old.dir).Ledgers()
-		},
-	})
+	ledgertest.TestStore(t, ledgers)
+}
+
+func TestLedgersSweep(t *testing.T) {
+	t.Parallel()
+	ledgertest.TestSweep(t, ledgers)
 }
 
 func TestCommitAfterClose(t *testing.T) {

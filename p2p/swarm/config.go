@@ -31,7 +31,8 @@ type Config struct {
 	DHTListen string
 	// DHTBootstrap are the host:port it starts from. Default: the usual routers.
 	DHTBootstrap []string
-	// Trackers are announce URLs for what Seed was told. Default: none.
+	// Trackers are announce URLs, http, https or udp, for what Seed was told and
+	// for public fetches. Default: none.
 	Trackers []string
 	// PEX exchanges addresses of ordinary clients with ordinary clients.
 	PEX bool
@@ -74,6 +75,11 @@ func (c Config) Validate() error {
 	for _, addr := range c.DHTBootstrap {
 		if !validHostPort(addr) {
 			errs = append(errs, fmt.Errorf("DHT bootstrap address %q is not host:port", addr))
+		}
+	}
+	for _, u := range c.Trackers {
+		if err := checkTracker(u); err != nil {
+			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)

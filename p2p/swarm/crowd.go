@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -16,9 +17,11 @@ const (
 
 	redialFirst = time.Second
 	redialMost  = 30 * time.Second
+	// redialHeard is redialMost for addresses that strangers named.
+	redialHeard = 2 * time.Minute
 	// examineFor is how long a peer that is asked alone may send nothing before
-	// the next one is (Config.Stall if that is less), examineMost how long it has
-	// in all.
+	// the next one is (Config.Stall if that is less), the first time; examineMost
+	// how long it has in all.
 	examineFor  = 3 * time.Second
 	examineMost = time.Minute
 )
@@ -40,6 +43,7 @@ type contact struct {
 	name  string
 	addr  torrent.PeerRemoteAddr // nil for one that dialled us
 	ours  bool
+	heard bool // named by a tracker or the DHT, and never connected
 	conns map[*torrent.PeerConn]bool
 	since time.Time // connected
 	last  time.Time // sent something useful, or a part of it
@@ -47,6 +51,7 @@ type contact struct {
 	info  bool      // and claims to have the info dict
 	next  time.Time // may be dialled again
 	wait  time.Duration
+	turns int // that it had alone, and brought nothing
 }
 
 func newCrowd(f *fetch) *crowd {
@@ -72,6 +77,42 @@ func (c *crowd) add(name string, addr torrent.PeerRemoteAddr, ours bool) {
 	ct := &contact{name: name, addr: addr, ours: ours, conns: map[*torrent.PeerConn]bool{}, wait: redialFirst}
 	c.byName[name] = ct
 	c.contacts = append(c.contacts, ct)
+}
+
+// heardOf makes an address known that a tracker or the DHT named. When too many
+// are, the one that was dialled in vain for longest makes room.
+func (c *crowd) heardOf(addr netip.AddrPort) {
+	if ip := addr.Addr(); ip.IsUnspecified() || ip.IsMulticast() || addr.Port() == 0 {
+		return
+	}
+	name := addr.String()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byName[name] != nil {
+		return
+	}
+	if len(c.contacts) >= maxContacts && !c.forgetOne() {
+		return
+	}
+	ct := &contact{name: name, addr: torrent.StringAddr(name), heard: true, conns: map[*torrent.PeerConn]bool{}, wait: redialFirst}
+	c.byName[name] = ct
+	c.contacts = append(c.contacts, ct)
+}
+
+// forgetOne makes room for an address: the caller holds mu.
+func (c *crowd) forgetOne() bool {
+	worst := -1
+	for i, ct := range c.contacts {
+		if ct.heard && ct.wait > redialMost && (worst < 0 || ct.wait > c.contacts[worst].wait) {
+			worst = i
+		}
+	}
+	if worst < 0 {
+		return false
+	}
+	delete(c.byName, c.contacts[worst].name)
+	c.contacts = slices.Delete(c.contacts, worst, worst+1)
+	return true
 }
 
 func (c *crowd) addPeer(id string) {
@@ -116,7 +157,7 @@ func (c *crowd) joined(pc *torrent.PeerConn) {
 		ct = &contact{name: name, ours: ours, conns: map[*torrent.PeerConn]bool{}, wait: redialFirst}
 		c.byName[name] = ct
 		if pc.Discovery != torrent.PeerSourceIncoming && len(c.contacts) < maxContacts {
-			// Heard of by the library, from a tracker, DHT or PEX.
+			// Heard of by the library, from PEX.
 			ct.addr = pc.RemoteAddr
 			c.contacts = append(c.contacts, ct)
 		}
@@ -124,6 +165,7 @@ func (c *crowd) joined(pc *torrent.PeerConn) {
 	if len(ct.conns) == 0 {
 		ct.since = time.Now()
 	}
+	ct.heard = false
 	ct.conns[pc] = true
 }
 
@@ -147,7 +189,7 @@ func (c *crowd) useful(name string) {
 	defer c.mu.Unlock()
 	if ct := c.byName[name]; ct != nil {
 		ct.last = time.Now()
-		ct.wait = redialFirst
+		ct.wait, ct.turns = redialFirst, 0
 	}
 }
 
@@ -298,10 +340,17 @@ func (c *crowd) due(now time.Time) []torrent.PeerInfo {
 			continue
 		}
 		ct.next = now.Add(ct.wait)
-		ct.wait = min(2*ct.wait, redialMost)
+		ct.wait = min(2*ct.wait, ct.redialMost())
 		out = append(out, torrent.PeerInfo{Addr: ct.addr, Source: torrent.PeerSourceDirect, Trusted: true})
 	}
 	return out
+}
+
+func (ct *contact) redialMost() time.Duration {
+	if ct.heard {
+		return redialHeard
+	}
+	return redialMost
 }
 
 // silent are the peers of ours that hold what is missing and send none of it.
@@ -331,10 +380,13 @@ func (c *crowd) rotate(now time.Time) {
 	}
 	var conns []*torrent.PeerConn
 	for _, ct := range c.byName {
-		quiet := now.Sub(ct.last) > patience && now.Sub(ct.since) > patience
+		// Twice as long each turn: it may be slow, not silent.
+		turn := min(patience<<min(ct.turns, 8), examineMost)
+		quiet := now.Sub(ct.last) > turn && now.Sub(ct.since) > turn
 		if len(ct.conns) == 0 || !quiet && now.Sub(ct.since) < examineMost {
 			continue
 		}
+		ct.turns++
 		c.switched = now
 		ct.next = now.Add(patience)
 		for pc := range ct.conns {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/anacrolix/dht/v2"
@@ -17,6 +18,9 @@ const (
 	announceEvery = 15 * time.Minute
 	// announceFor bounds one announcement, lookup included.
 	announceFor = time.Minute
+	// dhtRetry is when the DHT is asked again the first time; twice as long each
+	// time after.
+	dhtRetry = time.Second
 )
 
 // A mainline is this node's end of BitTorrent's mainline DHT, on a UDP socket of
@@ -64,10 +68,10 @@ func (m *mainline) announceSoon() {
 // Seed was told, loaded or not.
 func (m *mainline) run(ctx context.Context) error {
 	go m.server.TableMaintainer() // ends when the server is closed
-	tick := time.NewTicker(time.Minute)
-	defer tick.Stop()
 	announced := map[Infohash]time.Time{}
+	retry := dhtRetry
 	for {
+		failed := false
 		for _, ih := range m.s.seeded() {
 			if time.Since(announced[ih]) < announceEvery {
 				continue
@@ -76,62 +80,84 @@ func (m *mainline) run(ctx context.Context) error {
 				return ctx.Err()
 			} else if err != nil {
 				m.s.log.Debug("announcing to mainline DHT", "infohash", ih, "err", err)
+				failed = true
 				continue
 			}
 			announced[ih] = time.Now()
 		}
+		wait := time.Minute
+		if failed { // nobody answers at first, on a node just started
+			wait, retry = retry, min(2*retry, wait)
+		} else {
+			retry = dhtRetry
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-tick.C:
+		case <-time.After(wait):
 		case <-m.soon:
 		}
 	}
 }
 
 func (m *mainline) announce(ctx context.Context, ih Infohash) error {
-	tcp, ok := m.s.inbox.addr.(*net.TCPAddr)
-	if !ok {
+	if m.port() == 0 {
 		return nil // nobody could come
 	}
+	return m.lookup(ctx, ih, func(netip.AddrPort) {})
+}
+
+// port is where ordinary clients reach this node, 0 when they cannot.
+func (m *mainline) port() int {
+	if tcp, ok := m.s.inbox.addr.(*net.TCPAddr); ok {
+		return tcp.Port
+	}
+	return 0
+}
+
+// lookup asks the DHT who has a torrent, and tells it that this node does where
+// it can be reached.
+func (m *mainline) lookup(ctx context.Context, ih Infohash, heard func(netip.AddrPort)) error {
 	ctx, cancel := context.WithTimeout(ctx, announceFor)
 	defer cancel()
-	a, err := m.server.AnnounceTraversal([20]byte(ih), dht.AnnouncePeer(dht.AnnouncePeerOpts{Port: tcp.Port}))
+	var opts []dht.AnnounceOpt
+	if port := m.port(); port != 0 {
+		opts = append(opts, dht.AnnouncePeer(dht.AnnouncePeerOpts{Port: port}))
+	}
+	a, err := m.server.AnnounceTraversal([20]byte(ih), opts...)
 	if err != nil {
 		return fmt.Errorf("starting: %w", err)
 	}
 	defer a.Close()
 	for {
 		select {
-		case _, ok := <-a.Peers:
-			if ok {
-				continue
+		case found, ok := <-a.Peers:
+			if !ok {
+				if a.TraversalStats().NumResponses == 0 {
+					return errors.New("no node answered")
+				}
+				return nil
 			}
-			if m.server.NumNodes() == 0 {
-				return errors.New("no node answered")
+			for _, p := range found.Peers {
+				if ip, ok := netip.AddrFromSlice(p.IP); ok && p.Port > 0 && p.Port < 1<<16 {
+					heard(netip.AddrPortFrom(ip.Unmap(), uint16(p.Port)))
+				}
 			}
-			return nil
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
 
-// search adds the peers that the DHT knows of a torrent, and this node to them,
-// until the context ends.
-func (m *mainline) search(ctx context.Context, t *torrent.Torrent) {
-	again := time.Second // nobody answers at first, on a node just started
+// search makes the peers known to a fetch that the DHT knows of its torrent, and
+// this node to the DHT, until the context ends.
+func (m *mainline) search(ctx context.Context, f *fetch) {
+	again := dhtRetry // nobody answers at first, on a node just started
 	for ctx.Err() == nil {
-		done, stop, err := t.AnnounceToDht(torrent.AnacrolixDhtServerWrapper{Server: m.server})
-		if err != nil {
+		if err := m.lookup(ctx, f.job.Infohash, f.crowd.heardOf); err != nil {
 			m.s.log.Debug("asking mainline DHT", "err", err)
-		} else {
-			select {
-			case <-done:
-			case <-ctx.Done():
-			}
-			stop()
 		}
+		f.poke()
 		select {
 		case <-time.After(again):
 			again = min(2*again, announceFor)

@@ -30,7 +30,7 @@ func TestMainlineDHT(t *testing.T) {
 		t.Fatal(err)
 	}
 	job := Job{Infohash: al.ih, Name: al.name, Public: true, Partial: filepath.Join(t.TempDir(), "partial")}
-	if _, err := bob.Fetch(within(t, time.Minute), job); err != nil {
+	if _, err := bob.Fetch(within(t, patience), job); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -60,18 +60,20 @@ func TestPoisonedPackets(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	for _, p := range append(poison, "d1:ad2:id20:aaaaaaaaaaaaaaaaaaaae1:q4:ping1:t2:zz1:y1:qe") {
+	for _, p := range poison {
 		if _, err := c.Write([]byte(p)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
-	b := make([]byte, 2000)
-	for !strings.Contains(string(b), "1:t2:zz") {
-		if _, err := c.Read(b); err != nil {
-			t.Fatalf("it does not answer a ping any more: %v", err)
+	answer := make([]byte, 2000)
+	await(t, "the answer to a ping", func() bool { // packets get lost
+		if _, err := c.Write([]byte("d1:ad2:id20:aaaaaaaaaaaaaaaaaaaae1:q4:ping1:t2:zz1:y1:qe")); err != nil {
+			t.Fatal(err)
 		}
-	}
+		_ = c.SetReadDeadline(time.Now().Add(time.Second))
+		n, _ := c.Read(answer)
+		return strings.Contains(string(answer[:n]), "1:t2:zz")
+	})
 }
 
 func FuzzDigestible(f *testing.F) {
@@ -117,10 +119,10 @@ func TestTrackers(t *testing.T) {
 	if err := alice.Seed(t.Context(), al.info, al.files); err != nil {
 		t.Fatal(err)
 	}
-	url := tracker(t, al.ih, alice.Addr())
+	url := trackerFor(t, al.ih, alice.Addr())
 	bob := tn.node("bob", ordinary, func(c *Config) { c.Trackers = []string{url} })
 	job := Job{Infohash: al.ih, Name: al.name, Public: true, Partial: filepath.Join(t.TempDir(), "partial")}
-	if _, err := bob.Fetch(within(t, time.Minute), job); err != nil {
+	if _, err := bob.Fetch(within(t, patience), job); err != nil {
 		t.Fatal(err)
 	}
 	// What is announced must be loaded, for the tracker's visitors' sake.

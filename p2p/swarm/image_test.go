@@ -1,18 +1,20 @@
 package swarm
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -77,7 +79,7 @@ func TestFetchImage(t *testing.T) {
 			j := job(alice)
 			j.Infohash, j.Name, j.Partial = al.ih, al.name, filepath.Join(t.TempDir(), "partial")
 			j.Check = func(info []byte) error { return CheckImageInfo(info, al.name, al.files) }
-			res, err := bob.Fetch(within(t, time.Minute), j)
+			res, err := bob.Fetch(within(t, patience), j)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -133,14 +135,14 @@ func TestOrdinaryClient(t *testing.T) {
 				t.Skip("aria2c takes seconds to end")
 			}
 			dir := t.TempDir()
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, aria2c, "--enable-dht=false", "--enable-dht6=false",
 				"--bt-enable-lpd=false", "--disable-ipv6", "--interface=127.0.0.1", "--listen-port=20000-60000",
-				"--file-allocation=none", "--seed-time=0", "--no-conf", "--bt-tracker-connect-timeout=1",
+				"--file-allocation=none", "--seed-time=0", "--no-conf", "--bt-tracker-connect-timeout=30",
 				"--dir="+dir, target(t.TempDir()))
 			// It takes peers from x.pe in no version, so it is told by a tracker.
-			cmd.Args = append(cmd.Args, "--bt-tracker="+tracker(t, al.ih, alice.Addr()))
+			cmd.Args = append(cmd.Args, "--bt-tracker="+trackerFor(t, al.ih, alice.Addr()))
 			out, err := cmd.CombinedOutput()
 			if err != nil {
 				t.Fatalf("aria2c: %v\n%s", err, out)
@@ -177,11 +179,14 @@ func TestFetchFromOrdinaryClient(t *testing.T) {
 	if err := os.WriteFile(file, slices.Concat([]byte("d4:info"), al.info, []byte("e")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	port := freePort(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, aria2c, "--enable-dht=false", "--enable-dht6=false", "--bt-enable-lpd=false",
-		"--disable-ipv6", "--interface=127.0.0.1", "--listen-port="+port, "--no-conf", "--check-integrity=true",
+		"--disable-ipv6", "--interface=127.0.0.1", "--listen-port=20000-60000", "--no-conf", "--check-integrity=true",
 		"--seed-ratio=0.0", "--dir="+dir, file)
+	said, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -189,12 +194,13 @@ func TestFetchFromOrdinaryClient(t *testing.T) {
 		cancel()
 		_ = cmd.Wait()
 	})
+	port := awaitPort(t, said)
 	bob := newTown(t).node("bob")
 	job := Job{
 		Infohash: al.ih, Name: al.name, Addrs: []string{"127.0.0.1:" + port},
 		Partial: filepath.Join(t.TempDir(), "partial"),
 	}
-	if _, err := bob.Fetch(within(t, 30*time.Second), job); err != nil {
+	if _, err := bob.Fetch(within(t, patience), job); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(job.Partial)
@@ -204,6 +210,25 @@ func TestFetchFromOrdinaryClient(t *testing.T) {
 	if !bytes.Equal(got, al.flat()) {
 		t.Error("other bytes")
 	}
+}
+
+var listeningOn = regexp.MustCompile(`listening on TCP port (\d+)`)
+
+// awaitPort reads in the output of aria2c which port it chose, and the rest of
+// it so that it can go on.
+func awaitPort(t *testing.T, output io.Reader) string {
+	t.Helper()
+	var seen strings.Builder
+	lines := bufio.NewScanner(output)
+	for lines.Scan() {
+		seen.WriteString(lines.Text() + "\n")
+		if m := listeningOn.FindStringSubmatch(lines.Text()); m != nil {
+			go func() { _, _ = io.Copy(io.Discard, output) }()
+			return m[1]
+		}
+	}
+	t.Fatalf("aria2c does not say where it listens:\n%s", seen.String())
+	return ""
 }
 
 func needClient(t *testing.T) string {

@@ -11,7 +11,6 @@ import (
 	"os"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // pieceSums is what an image hasher must find, computed plainly.
@@ -159,7 +158,7 @@ func TestFetchContent(t *testing.T) {
 	}
 	var content bytes.Buffer
 	job.Content = &content
-	res, err := b.Fetch(within(t, time.Minute), job)
+	res, err := b.Fetch(within(t, patience), job)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +179,7 @@ func TestFetchContentRefused(t *testing.T) {
 	a.shelf.put(bl.info, bl.source())
 	job := bl.job(t, "alice")
 	job.Content = failingWriter{io.ErrShortBuffer}
-	if _, err := b.Fetch(within(t, time.Minute), job); !errors.Is(err, io.ErrShortBuffer) {
+	if _, err := b.Fetch(within(t, patience), job); !errors.Is(err, io.ErrShortBuffer) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"path/filepath"
 	"testing"
-	"time"
 )
 
 func TestWrongInfoDict(t *testing.T) {
@@ -33,7 +32,7 @@ func TestWrongInfoDict(t *testing.T) {
 			job.MorePeers = more
 			done := make(chan error, 1)
 			go func() {
-				_, err := bob.Fetch(within(t, time.Minute), job)
+				_, err := bob.Fetch(within(t, patience), job)
 				done <- err
 			}()
 			kind := BadInfo
@@ -62,7 +61,7 @@ func TestWrongInfoDictAmongHonestPeers(t *testing.T) {
 	mallory := &impostor{blob: bl, info: forge(bl.info)}
 	tn.settle("mallory", mallory.accept)
 	job := bl.job(t, "mallory", "alice", "carol")
-	if _, err := bob.Fetch(within(t, time.Minute), job); err != nil {
+	if _, err := bob.Fetch(within(t, patience), job); err != nil {
 		t.Fatal(err)
 	}
 	bl.check(t, job.Partial)
@@ -101,7 +100,7 @@ func TestWrongInfoDictOfAnImage(t *testing.T) {
 			}
 			done := make(chan error, 1)
 			go func() {
-				_, err := bob.Fetch(within(t, time.Minute), job)
+				_, err := bob.Fetch(within(t, patience), job)
 				done <- err
 			}()
 			await(t, "mallory to be asked", func() bool { return mallory.visits.Load() > 0 })
@@ -133,11 +132,11 @@ func TestInfoDictOfSomethingElse(t *testing.T) {
 			job := bl.job(t, "alice")
 			change(&job)
 			job.Info = bl.info
-			if _, err := bob.Fetch(within(t, time.Minute), job); !errors.Is(err, ErrBadInfo) {
+			if _, err := bob.Fetch(within(t, patience), job); !errors.Is(err, ErrBadInfo) {
 				t.Errorf("known beforehand: got %v", err)
 			}
 			job.Info = nil
-			if _, err := bob.Fetch(within(t, time.Minute), job); !errors.Is(err, ErrBadInfo) {
+			if _, err := bob.Fetch(within(t, patience), job); !errors.Is(err, ErrBadInfo) {
 				t.Errorf("heard from a peer: got %v", err)
 			}
 			if bob.seen.count("alice", BadInfo) != 0 {

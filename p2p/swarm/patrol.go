@@ -3,6 +3,7 @@ package swarm
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/anacrolix/torrent"
@@ -89,12 +90,14 @@ func (f *fetch) hasBegun() bool {
 // announce asks mainline DHT and trackers, as far as they are on, until the
 // context ends.
 func (f *fetch) announce(ctx context.Context) {
-	if len(f.s.cfg.Trackers) > 0 {
-		f.t.AddTrackers([][]string{f.s.cfg.Trackers})
+	var g sync.WaitGroup
+	for _, u := range f.s.cfg.Trackers {
+		g.Go(func() { f.askTracker(ctx, u) })
 	}
 	if f.s.dht != nil {
-		f.s.dht.search(ctx, f.t)
+		g.Go(func() { f.s.dht.search(ctx, f) })
 	}
+	g.Wait()
 }
 
 func (f *fetch) checkPatience(advance time.Time) {
@@ -199,7 +202,12 @@ func (f *fetch) extensionMessage(pc *torrent.PeerConn, id pp.ExtensionNumber, pa
 	if f.meta == nil {
 		return
 	}
-	switch suspects := f.meta.add(peerName(pc.RemoteAddr), payload); len(suspects) {
+	peer, before := peerName(pc.RemoteAddr), f.meta.moved
+	suspects := f.meta.add(peer, payload)
+	if f.meta.moved != before {
+		f.crowd.heard(peer)
+	}
+	switch len(suspects) {
 	case 0:
 	case 1:
 		f.badInfo(suspects[0])

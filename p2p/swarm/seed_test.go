@@ -31,7 +31,7 @@ func TestSeedingHashesAndCopiesNothing(t *testing.T) {
 		t.Error("seeding opened the file before anybody asked")
 	}
 	job := bl.job(t, "alice")
-	if _, err := bob.Fetch(within(t, time.Minute), job); err != nil {
+	if _, err := bob.Fetch(within(t, patience), job); err != nil {
 		t.Fatal(err)
 	}
 	if opened.Load() != 1 {
@@ -59,11 +59,11 @@ func TestCloseLeavesNothingBehind(t *testing.T) {
 		}
 		bl := newBlob(t, 61, 2<<20)
 		alice.shelf.put(bl.info, bl.source())
-		if _, err := bob.Fetch(within(t, time.Minute), bl.job(t, "alice")); err != nil {
+		if _, err := bob.Fetch(within(t, patience), bl.job(t, "alice")); err != nil {
 			t.Fatal(err)
 		}
 		job := Job{Infohash: al.ih, Name: al.name, Addrs: []string{alice.Addr()}, Public: true, Partial: filepath.Join(t.TempDir(), "partial")}
-		if _, err := bob.Fetch(within(t, time.Minute), job); err != nil {
+		if _, err := bob.Fetch(within(t, patience), job); err != nil {
 			t.Fatal(err)
 		}
 		lost := newBlob(t, 62, 1000)
@@ -87,7 +87,7 @@ func TestSeedKeepsNoSecondCopy(t *testing.T) {
 	if alice.seeds[bl.ih].info != nil {
 		t.Error("the info dict is kept")
 	}
-	if _, err := bob.Fetch(within(t, time.Minute), bl.job(t, "alice")); err != nil {
+	if _, err := bob.Fetch(within(t, patience), bl.job(t, "alice")); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -121,7 +121,7 @@ func TestFetchedLayersAreServedOn(t *testing.T) {
 	bl := newBlob(t, 42, 2<<20)
 	alice.shelf.put(bl.info, bl.source())
 	job := bl.job(t, "alice")
-	if _, err := bob.Fetch(within(t, time.Minute), job); err != nil {
+	if _, err := bob.Fetch(within(t, patience), job); err != nil {
 		t.Fatal(err)
 	}
 	if err := alice.Close(); err != nil {
@@ -131,7 +131,7 @@ func TestFetchedLayersAreServedOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	job = bl.job(t, "alice", "bob")
-	res, err := carol.Fetch(within(t, time.Minute), job)
+	res, err := carol.Fetch(within(t, patience), job)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func TestFetchersServeEachOther(t *testing.T) {
 		r := tn.residents()[n]
 		job := bl.job(t, "alice", "bob", "carol", "dave")
 		wg.Go(func() {
-			res, err := r.Fetch(within(t, time.Minute), job)
+			res, err := r.Fetch(within(t, patience), job)
 			if err != nil {
 				t.Error(err)
 				return
@@ -180,12 +180,12 @@ func TestFetchersServeEachOther(t *testing.T) {
 func TestIdleTorrentsAreClosed(t *testing.T) {
 	t.Parallel()
 	tn := newTown(t)
-	alice := tn.node("alice", func(c *Config) { c.Idle = 50 * time.Millisecond })
-	bob := tn.node("bob", func(c *Config) { c.Idle = 50 * time.Millisecond })
+	alice := tn.node("alice", func(c *Config) { c.Idle = 500 * time.Millisecond })
+	bob := tn.node("bob", func(c *Config) { c.Idle = 500 * time.Millisecond })
 	bl := newBlob(t, 44, 1<<20)
 	alice.shelf.put(bl.info, bl.source())
 	for range 2 { // and are opened again when somebody asks
-		if _, err := bob.Fetch(within(t, time.Minute), bl.job(t, "alice")); err != nil {
+		if _, err := bob.Fetch(within(t, patience), bl.job(t, "alice")); err != nil {
 			t.Fatal(err)
 		}
 		await(t, "both to close it", func() bool { return alice.Open() == 0 && bob.Open() == 0 })
@@ -252,14 +252,14 @@ func TestSourceThatFails(t *testing.T) {
 	}})
 	job := bl.job(t, "alice", "carol")
 	job.Patience = time.Second
-	if _, err := bob.Fetch(within(t, time.Minute), job); err == nil {
+	if _, err := bob.Fetch(within(t, patience), job); err == nil {
 		t.Fatal("fetched what nobody can read")
 	}
 	dave := tn.node("dave")
 	dave.shelf.put(bl.info, bl.source())
 	job.Peers = append(job.Peers, "dave")
 	job.Patience = 0
-	if _, err := bob.Fetch(within(t, time.Minute), job); err != nil {
+	if _, err := bob.Fetch(within(t, patience), job); err != nil {
 		t.Fatal(err)
 	}
 	bl.check(t, job.Partial)
@@ -275,7 +275,7 @@ func TestManyLayersAtOnce(t *testing.T) {
 		alice.shelf.put(bl.info, bl.source())
 		job := bl.job(t, "alice")
 		wg.Go(func() {
-			if _, err := bob.Fetch(within(t, time.Minute), job); err != nil {
+			if _, err := bob.Fetch(within(t, patience), job); err != nil {
 				t.Error(err)
 				return
 			}

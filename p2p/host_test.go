@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -66,6 +69,27 @@ func TestTCPIsPreferred(t *testing.T) {
 	for _, c := range a.lib.Network().ConnsToPeer(b.ID()) {
 		if transportRank(c.RemoteMultiaddr()) != 0 {
 			t.Errorf("connected over %s", c.RemoteMultiaddr())
+		}
+	}
+}
+
+// TestTLSIsPreferred: nodes encrypt with TLS among themselves, with Noise where
+// the other end knows nothing else, whoever dialled.
+func TestTLSIsPreferred(t *testing.T) {
+	t.Parallel()
+	a, b := openHost(t, nil), openHost(t, nil)
+	caller, called := stranger(t), stranger(t)
+	connect(t, a, b)
+	introduce(t, caller, a)
+	if err := a.connect(t.Context(), peer.AddrInfo{ID: called.ID(), Addrs: called.Addrs()}); err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[peer.ID]protocol.ID{b.ID(): libp2ptls.ID, caller.ID(): noise.ID, called.ID(): noise.ID} {
+		await(t, "a connection with "+string(want), func() bool { return len(a.lib.Network().ConnsToPeer(id)) > 0 })
+		for _, c := range a.lib.Network().ConnsToPeer(id) {
+			if got := c.ConnState().Security; got != want {
+				t.Errorf("connected with %s instead of %s", got, want)
+			}
 		}
 	}
 }

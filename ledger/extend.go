@@ -183,7 +183,7 @@ func (b *batch) replay(l *Ledger, s *state, entries []*Entry) (keys []KeyState, 
 		}
 		return nil
 	}
-	if s.facts != nil {
+	if s.facts != nil && b.facts == nil {
 		b.facts = s.facts.branch()
 	}
 	keys = make([]KeyState, len(entries))

@@ -53,6 +53,7 @@ type state struct {
 	frozen    bool
 	head      Head // Size 0: unknown author
 	edge      edge
+	ahead     *state // the log with what is staged beyond it; nil: not known
 
 	queueMu sync.Mutex
 	queue   []*job
@@ -83,6 +84,9 @@ func (l *Ledger) release(s *state) {
 	}
 	if s.facts != nil {
 		s.items = s.facts.tree.Len()
+	}
+	if s.ahead != nil && s.ahead.facts != nil {
+		s.items += len(s.ahead.facts.changed)
 	}
 	l.items += s.items
 	for author, idle := range l.states {
@@ -118,7 +122,7 @@ func (l *Ledger) load(s *state) error {
 	if s.loaded {
 		return nil
 	}
-	s.inception, s.events, s.facts, s.head, s.edge = nil, nil, nil, Head{Author: s.author}, edge{}
+	s.inception, s.events, s.facts, s.head, s.edge, s.ahead = nil, nil, nil, Head{Author: s.author}, edge{}, nil
 	if err := l.loadFault(s); err != nil {
 		return err
 	}
@@ -266,7 +270,7 @@ func (l *Ledger) commit(ctx context.Context, s *state, b *batch, signed []byte) 
 		return fmt.Errorf("committing to log of %s: %w", s.author, err)
 	}
 	b.facts.settle()
-	s.head, s.edge, s.facts = head, b.edge, b.facts
+	s.head, s.edge, s.facts, s.ahead = head, b.edge, b.facts, nil
 	s.events = append(slices.Clip(s.events), b.events...)
 	return nil
 }
@@ -286,7 +290,7 @@ func (l *Ledger) freeze(ctx context.Context, s *state, f Fault) error {
 		return fmt.Errorf("freezing log of %s: %w", s.author, err)
 	}
 	s.frozen = true
-	return nil
+	return l.unstage(ctx, s)
 }
 
 // Accuse checks the evidence of a FaultState that somebody else found, the next

@@ -16,6 +16,7 @@ type Mem struct {
 	logs    map[AuthorID]*memLog
 	authors []AuthorID // ascending, those of logs
 	faults  map[AuthorID]Fault
+	stages  map[AuthorID]*memStage
 }
 
 type memLog struct {
@@ -28,7 +29,9 @@ type memLog struct {
 var _ Store = (*Mem)(nil)
 
 // NewMem returns an empty store.
-func NewMem() *Mem { return &Mem{logs: map[AuthorID]*memLog{}, faults: map[AuthorID]Fault{}} }
+func NewMem() *Mem {
+	return &Mem{logs: map[AuthorID]*memLog{}, faults: map[AuthorID]Fault{}, stages: map[AuthorID]*memStage{}}
+}
 
 // Head implements Store.
 func (m *Mem) Head(author AuthorID) (Head, error) {
@@ -52,8 +55,17 @@ func (m *Mem) Commit(ctx context.Context, author AuthorID, first uint64, leaves 
 	if !ok {
 		log = &memLog{items: map[string][]byte{}}
 	}
-	if uint64(len(log.leaves)) != first {
+	switch st := m.stages[author]; {
+	case uint64(len(log.leaves)) == first:
+	case st != nil && st.Size == first:
+		log.leaves = append(log.leaves, st.leaves...)
+		log.hashes = append(log.hashes, st.hashes...)
+		delete(m.stages, author)
+	default:
 		return fmt.Errorf("%w: it has %d entries, %d were expected", ErrConflict, len(log.leaves), first)
+	}
+	if len(leaves) > 0 {
+		delete(m.stages, author)
 	}
 	log.leaves = append(log.leaves, leaves...)
 	log.hashes = append(log.hashes, hashes...)

@@ -45,9 +45,10 @@ type Store interface {
 	// Commit appends leaves at index first, and their hashes after those that
 	// are there, changes these items of the author's state, each at most once,
 	// and replaces the head, all or nothing. When it returns nil, everything is
-	// durable. It fails with ErrConflict, and changes nothing,
-	// unless the log has exactly first entries (none: the author is unknown).
-	// Commits to different logs may share one transaction.
+	// durable. It fails with ErrConflict, and changes nothing, unless the log has
+	// exactly first entries (none: the author is unknown), or is staged up to
+	// there: then what is staged is part of it from now on. If there are leaves,
+	// whatever else was staged is gone. Commits to different logs may share one transaction.
 	Commit(ctx context.Context, author AuthorID, first uint64, leaves [][]byte, hashes []tlog.Hash, changes []Item, head Head) error
 
 	// Leaves returns entries from to to-1, or ErrNotFound when the log does
@@ -72,7 +73,38 @@ type Store interface {
 	// Fault returns what SetFault kept, or ErrNotFound.
 	Fault(author AuthorID) (Fault, error)
 
+	Stager
+
 	// Heads returns up to limit heads of the authors after the given one ("":
 	// from the first), in ascending order of their ids.
 	Heads(after AuthorID, limit int) ([]Head, error)
+}
+
+// Stage is how far a log reaches beyond its head: entries that were verified
+// against a longer log that the author signed, and wait for the rest of it.
+type Stage struct {
+	Size   uint64 // entries, with those under the head
+	Bytes  int64  // of those that are not
+	Target []byte // an encoded Proved of the log that they were verified against
+}
+
+// Stager keeps entries beyond the head of a log, of which no other method of a
+// Store tells, until Commit takes them over.
+type Stager interface {
+	// Stage adds leaves at index first, and their hashes, durably. It fails with
+	// ErrConflict unless the log is staged up to first, or has exactly first
+	// entries: then whatever was staged before is gone. A Stage without Target
+	// keeps the one before.
+	Stage(ctx context.Context, author AuthorID, first uint64, leaves [][]byte, hashes []tlog.Hash, st Stage) error
+
+	// Staged returns ErrNotFound when nothing of the author is staged.
+	Staged(author AuthorID) (Stage, error)
+
+	// StagedLeaves and StagedHashes are Leaves and Hashes of a log as far as it
+	// is staged.
+	StagedLeaves(author AuthorID, from, to uint64) ([][]byte, error)
+	StagedHashes(author AuthorID, indexes []int64) ([]tlog.Hash, error)
+
+	// Unstage drops what is staged.
+	Unstage(ctx context.Context, author AuthorID) error
 }

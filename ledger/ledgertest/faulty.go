@@ -21,6 +21,9 @@ type Faulty struct {
 	// OnFault decides about keeping a fault of an author, as OnCommit does.
 	OnFault func(author ledger.AuthorID) (apply bool, err error)
 
+	// OnStage is OnCommit of what is staged.
+	OnStage func(author ledger.AuthorID, first uint64, n int) (apply bool, err error)
+
 	// OnRead is asked before every other method.
 	OnRead func() error
 }
@@ -51,6 +54,20 @@ func (f *Faulty) SetFault(ctx context.Context, author ledger.AuthorID, fault led
 		}
 	}
 	return stop
+}
+
+// Stage implements ledger.Store.
+func (f *Faulty) Stage(ctx context.Context, author ledger.AuthorID, first uint64, leaves [][]byte, hashes []tlog.Hash, st ledger.Stage) error {
+	apply, fault := true, error(nil)
+	if f.OnStage != nil {
+		apply, fault = f.OnStage(author, first, len(leaves))
+	}
+	if apply {
+		if err := f.Store.Stage(ctx, author, first, leaves, hashes, st); err != nil {
+			return err
+		}
+	}
+	return fault
 }
 
 func (f *Faulty) read() error {

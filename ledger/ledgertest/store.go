@@ -43,6 +43,8 @@ func TestStore(t *testing.T, h Harness) {
 		"faults":           testFaults,
 		"neighbours":       testNeighbours,
 		"large":            testLarge,
+		"stage":            testStage,
+		"stage large":      testStageLarge,
 		"cancelled":        testCancelled,
 		"many authors":     testManyAuthors,
 		"one winner":       testOneWinner,
@@ -540,7 +542,7 @@ func testFaults(t *testing.T, s ledger.Store) {
 
 func testReopen(t *testing.T, h Harness) {
 	s := h.Open(t)
-	a, b := newHistory(t, "reopen a", 20), newHistory(t, "reopen b", 3)
+	a, b, c := newHistory(t, "reopen a", 20), newHistory(t, "reopen b", 3), newHistory(t, "reopen c", 20)
 	size := 0
 	for _, to := range []int{1, 5, 20} {
 		a.mustCommit(t, s, size, to)
@@ -550,6 +552,10 @@ func testReopen(t *testing.T, h Harness) {
 		s = h.Reopen(t, s)
 		a.holds(t, s, to)
 		b.holds(t, s, 3)
+		if size > 0 {
+			c.staged(t, s, size, "x")
+		}
+		c.mustStage(t, s, size, to, "x")
 		size = to
 		if f, err := s.Fault(b.author); size > 1 && (err != nil || f.Kind != "kept") {
 			t.Errorf("fault %+v, %v, want it kept", f, err)

@@ -67,6 +67,31 @@
 // In all frames uvarints are of the shortest form, and decoders accept x only if
 // encode(decode(x)) == x.
 //
+// # Entries
+//
+// Once it is known which logs are longer there, their entries are asked for, of
+// up to [MaxWants] logs at a time:
+//
+//	01 m WANT…    m: uvarint, the bytes of entries that are wanted, at most [MaxPull]
+//	WANT          32 bytes author, uvarint index of the first, uvarint size of the
+//	              log that they are to be proven in, 0 for as long as it is there
+//
+// and answered, in the same order, by one part or more; those that did not fit
+// are asked for again:
+//
+//	01 PART…
+//	PART          uvarint size of the log, 0 and nothing more if it is not there;
+//	              uvarint n and a C2SP entry bundle (https://c2sp.org/tlog-tiles)
+//	              of n entries: 2 bytes length, the leaf; uvarint n and n hashes,
+//	              the consistency proof (RFC 6962) from the size after the last of
+//	              these entries to the size of the log, none if they are the same;
+//	              uvarint length and the checkpoint, none if the size was asked for
+//
+// Thus whoever has the edge of a log verifies each part by itself, whoever sends
+// it. How a log grows from one size to another is asked for by itself too, when
+// a part does not verify: the answer is the root at the first size and the
+// consistency proof, 32 bytes each ([EncodeGrowth]).
+//
 // # Measured
 //
 // By BenchmarkReconcile, 100,000 logs on each side of which some are longer there;

@@ -139,12 +139,14 @@ type groupWrite struct {
 	count   int
 	heads   map[ledger.AuthorID]ledger.Head // what this group commits to
 	changes map[ledger.AuthorID]map[string][]byte
+	taken   map[ledger.AuthorID]bool // of whom this group takes over what is staged
 }
 
 func newGroupWrite(db *badger.DB) *groupWrite {
 	return &groupWrite{
 		db: db, txn: db.NewTransaction(true),
 		heads: map[ledger.AuthorID]ledger.Head{}, changes: map[ledger.AuthorID]map[string][]byte{},
+		taken: map[ledger.AuthorID]bool{},
 	}
 }
 
@@ -182,13 +184,43 @@ func (g *groupWrite) admit(r *commit) error {
 			return err
 		}
 	}
-	if have != r.first {
-		return fmt.Errorf("%w: it has %d entries, %d were expected", ledger.ErrConflict, have, r.first)
-	}
 	if r.head.Size != r.first+uint64(len(r.leaves)) || len(r.head.Checkpoint) == 0 {
 		return fmt.Errorf("%w: head does not fit the entries", ErrInvalid)
 	}
-	return nil
+	return g.admitStaged(r, have)
+}
+
+// admitStaged is admit as far as it is about what is staged beyond the entries
+// that there are.
+func (g *groupWrite) admitStaged(r *commit, have uint64) error {
+	if g.heads[r.author].Size > 0 { // nothing is, any more
+		if have != r.first {
+			return conflict(have, r.first)
+		}
+		return nil
+	}
+	staged, err := readStage(g.txn, r.author)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	if have != r.first && (staged.Size != r.first || staged.Size == 0) {
+		return conflict(have, r.first)
+	}
+	if have != r.first {
+		g.taken[r.author] = true
+		return nil
+	}
+	if staged.Size == 0 || len(r.leaves) == 0 {
+		return nil
+	}
+	if err := g.unstage(r.author); err != nil { // it must not count while it is written over
+		return err
+	}
+	return g.flush()
+}
+
+func conflict(have, first uint64) error {
+	return fmt.Errorf("%w: it has %d entries, %d were expected", ledger.ErrConflict, have, first)
 }
 
 func (g *groupWrite) records(r *commit) error {
@@ -242,6 +274,11 @@ func (g *groupWrite) finishAuthor(author ledger.AuthorID) error {
 	}
 	if err := g.set(headPrefix+string(author), encodeHead(g.heads[author])); err != nil {
 		return err
+	}
+	if g.taken[author] {
+		if err := g.unstage(author); err != nil {
+			return err
+		}
 	}
 	if spill {
 		return g.set(applyPrefix+string(author), nil)

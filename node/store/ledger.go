@@ -28,6 +28,10 @@ const (
 	redoPrefix  = "ledger/redo/"  // + author + "/" + key of the state -> 1 and the value, or 0: gone
 	applyPrefix = "ledger/apply/" // + author -> empty
 	faultPrefix = "ledger/fault/" // + author -> kind, newline, evidence
+
+	// Leaves and hashes beyond the head, up to this size, are staged.
+	stagePrefix  = "ledger/stage/"  // + author -> size, bytes (8 bytes each, big-endian)
+	targetPrefix = "ledger/target/" // + author -> the proved entry that they were verified against
 )
 
 // Ledgers is the ledger.Store of a Store.
@@ -85,9 +89,16 @@ func size(txn *badger.Txn, author ledger.AuthorID) (uint64, error) {
 
 // Leaves implements ledger.Store.
 func (l Ledgers) Leaves(author ledger.AuthorID, from, to uint64) ([][]byte, error) {
+	return l.leaves(author, from, to, size)
+}
+
+// extent is how many entries of a log there are, in one sense or another.
+type extent func(*badger.Txn, ledger.AuthorID) (uint64, error)
+
+func (l Ledgers) leaves(author ledger.AuthorID, from, to uint64, extent extent) ([][]byte, error) {
 	var leaves [][]byte
 	err := l.s.view(func(txn *badger.Txn) error {
-		n, err := size(txn, author)
+		n, err := extent(txn, author)
 		if err != nil {
 			return err
 		}
@@ -119,9 +130,13 @@ func (l Ledgers) Leaves(author ledger.AuthorID, from, to uint64) ([][]byte, erro
 
 // Hashes implements ledger.Store.
 func (l Ledgers) Hashes(author ledger.AuthorID, indexes []int64) ([]tlog.Hash, error) {
+	return l.hashes(author, indexes, size)
+}
+
+func (l Ledgers) hashes(author ledger.AuthorID, indexes []int64, extent extent) ([]tlog.Hash, error) {
 	hashes := make([]tlog.Hash, len(indexes))
 	err := l.s.view(func(txn *badger.Txn) error {
-		n, err := size(txn, author)
+		n, err := extent(txn, author)
 		if err != nil {
 			return err
 		}

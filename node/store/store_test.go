@@ -91,7 +91,7 @@ func put(t *testing.T, s *Store, key, value string) {
 
 func TestPrefixesDoNotOverlap(t *testing.T) {
 	t.Parallel()
-	prefixes := []string{versionKey, headPrefix, leafPrefix, hashPrefix, torrentPrefix, infoPrefix,
+	prefixes := []string{versionKey, headPrefix, leafPrefix, hashPrefix, stagePrefix, targetPrefix, torrentPrefix, infoPrefix,
 		torrentOfPrefix, heldPrefix, releasePrefix, aliasPrefix, peerPrefix, reputationPrefix, witnessPrefix}
 	for i, p := range prefixes {
 		for j, q := range prefixes {

@@ -18,8 +18,8 @@ const scriptNetwork = "test"
 
 // Script is everything that writes to a ledger, one step after the other, with
 // what it was told: an author who publishes, changes keys, is cosigned and
-// retires; and the logs of two others, of which one is frozen for a second
-// history and one for a wrong state. A step that failed may be done again, as a
+// retires; and the logs of three others, of which one is frozen for a second
+// history, one for a wrong state, and one comes in parts. A step that failed may be done again, as a
 // caller would after a restart.
 type Script struct {
 	t      testing.TB
@@ -27,6 +27,7 @@ type Script struct {
 	author ledger.AuthorID
 	guest  *guest // catches up in two steps, and is accused of a fork
 	liar   *guest // commits to a wrong state in its last entry
+	far    *guest // comes in parts
 
 	promised map[ledger.AuthorID]promise
 }
@@ -44,7 +45,7 @@ func NewScript(t testing.TB, s ledger.Store) *Script {
 	t.Helper()
 	return &Script{
 		t: t, l: ledger.New(s, scriptNetwork), promised: map[ledger.AuthorID]promise{},
-		guest: newGuest(t, 11, 5), liar: newGuest(t, 12, 2).lie(t),
+		guest: newGuest(t, 11, 5), liar: newGuest(t, 12, 2).lie(t), far: newGuest(t, 13, 9),
 	}
 }
 
@@ -75,6 +76,7 @@ var steps = []func(*Script) error{
 	},
 	func(s *Script) error { return s.catchUp(5) },
 	(*Script).freeze,
+	(*Script).approach,
 	(*Script).accuse,
 	func(s *Script) error { return s.rotate(2) },
 	(*Script).cosign,
@@ -240,8 +242,37 @@ func (s *Script) accuse() error {
 	return s.note(s.liar.author, func(p *promise) { p.frozenFor = ledger.FaultState })
 }
 
+// approach reads the log that comes in parts, from where it is.
+func (s *Script) approach() error {
+	g, ctx := s.far, s.t.Context()
+	size := uint64(len(g.leaves))
+	a, err := s.l.Approach(ctx, g.last)
+	for err == nil {
+		var from uint64
+		if from, _, err = s.l.Reached(ctx, g.author); err != nil {
+			break
+		}
+		to, growth := min(from+2, size), []tlog.Hash(nil)
+		if to < size {
+			if growth, err = g.log.ProveConsistency(ctx, g.author, to, size); err != nil {
+				break
+			}
+		}
+		var done bool
+		if done, err = a.Add(ctx, g.leaves[from:to], growth); done {
+			break
+		}
+	}
+	if err != nil && !errors.Is(err, ledger.ErrShrunk) {
+		return err
+	}
+	return s.note(g.author, func(*promise) {})
+}
+
 // guest is another author's log, as peers give it.
 type guest struct {
+	log         *ledger.Ledger
+	last        *ledger.Proved // as newGuest made it
 	author      ledger.AuthorID
 	leaves      [][]byte
 	checkpoints map[int][]byte // by size
@@ -252,11 +283,11 @@ type guest struct {
 func newGuest(t testing.TB, key uint64, entries int) *guest {
 	t.Helper()
 	l := ledger.New(ledger.NewMem(), scriptNetwork)
-	g := &guest{key: Key(key), checkpoints: map[int][]byte{}}
+	g := &guest{log: l, key: Key(key), checkpoints: map[int][]byte{}}
 	g.author = Author(t, l, g.key)
 	for n := 1; n < entries; n++ {
 		p := Append(t, l, g.author, g.key, "guest", fmt.Sprint(n), n)
-		g.checkpoints[n+1] = p.Checkpoint
+		g.last, g.checkpoints[n+1] = p, p.Checkpoint
 	}
 	var err error
 	if g.leaves, err = l.Leaves(g.author, 0, uint64(entries)); err != nil {

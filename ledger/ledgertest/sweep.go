@@ -28,6 +28,7 @@ func TestSweep(t *testing.T, h Harness) {
 		s := NewScript(t, &Faulty{
 			Store:    disk,
 			OnCommit: func(ledger.AuthorID, uint64, int) (bool, error) { return decide() },
+			OnStage:  func(ledger.AuthorID, uint64, int) (bool, error) { return decide() },
 			OnFault:  func(ledger.AuthorID) (bool, error) { return decide() },
 		})
 		stopped := false

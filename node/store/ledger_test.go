@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -179,7 +180,7 @@ const (
 
 // TestMain lets the test binary be the process that is killed.
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(killDir); dir != "" {
+	if dir := os.Getenv(killDir); dir != "" && len(os.Args) == 1 {
 		writeUntilKilled(dir)
 	}
 	os.Exit(m.Run())
@@ -247,8 +248,12 @@ func TestKilled(t *testing.T) {
 // killed, after at least n acknowledgements.
 func runAndKill(t *testing.T, dir string, n int) map[ledger.AuthorID]uint64 {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), killDir+"="+dir)
+	return killAfter(t, exec.CommandContext(t.Context(), os.Args[0]), dir, n)
+}
+
+func killAfter(t *testing.T, cmd *exec.Cmd, dir string, n int, env ...string) map[ledger.AuthorID]uint64 {
+	t.Helper()
+	cmd.Env = slices.Concat(os.Environ(), []string{killDir + "=" + dir}, env)
 	cmd.Stderr = t.Output()
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -1,0 +1,346 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/dockchains/dockchain/ledger"
+	"github.com/dockchains/dockchain/ledger/ledgertest"
+	"github.com/dockchains/dockchain/ledger/witness"
+)
+
+// twins are two histories of one author, as long as each other, for a witness to
+// be asked about.
+type twins struct {
+	author ledger.AuthorID
+	logs   [2]*ledger.Ledger
+	signed [2][][]byte // checkpoints by size
+}
+
+func newTwins(t testing.TB, key uint64, size int) *twins {
+	t.Helper()
+	tw := &twins{}
+	k := ledgertest.Key(key)
+	for i := range tw.logs {
+		l := ledger.New(ledger.NewMem(), "test")
+		tw.author = ledgertest.Author(t, l, k)
+		first, err := l.Head(tw.author)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tw.logs[i], tw.signed[i] = l, [][]byte{nil, first.Checkpoint}
+		for n := 2; n <= size; n++ {
+			p := ledgertest.Append(t, l, tw.author, k, fmt.Sprint("twin", i), "1", n)
+			tw.signed[i] = append(tw.signed[i], p.Checkpoint)
+		}
+	}
+	return tw
+}
+
+func (tw *twins) witness(t testing.TB, s witness.Store) *witness.Witness {
+	t.Helper()
+	w, err := witness.New(witness.Config{Name: "w", Key: ledgertest.Key(98), Logs: witness.Authors(tw.logs[0]), Store: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func (tw *twins) origin() string { return ledger.Origin("test", tw.author) }
+
+// ask has a witness cosign one of the twins at a size, which it has cosigned at
+// another.
+func (tw *twins) ask(ctx context.Context, w *witness.Witness, twin int, old, size uint64) error {
+	r := witness.Request{Old: old, Checkpoint: tw.signed[twin][size]}
+	if old > 0 && old < size {
+		proof, err := tw.logs[twin].ProveConsistency(ctx, tw.author, old, size)
+		if err != nil {
+			return err
+		}
+		r.Proof = proof
+	}
+	_, err := w.AddCheckpoint(ctx, r)
+	return err
+}
+
+// remembers wants that a witness which cosigned one twin at a size cosigns
+// nothing less of it, and nothing else.
+func (tw *twins) remembers(t testing.TB, s witness.Store, told uint64) {
+	t.Helper()
+	r, err := s.Record(t.Context(), tw.origin())
+	if err != nil || r.Size < told {
+		t.Fatalf("a cosignature of %d entries was given, %d are on record, %v", told, r.Size, err)
+	}
+	if r.Size < 2 {
+		return // the twins begin alike
+	}
+	w := tw.witness(t, s)
+	if err := tw.ask(t.Context(), w, 1, r.Size, r.Size); !errors.Is(err, witness.ErrFork) {
+		t.Errorf("the other history: %v, want ErrFork", err)
+	}
+	if err := tw.ask(t.Context(), w, 0, r.Size-1, r.Size-1); !errors.Is(err, witness.ErrStale) {
+		t.Errorf("less than it cosigned: %v, want ErrStale", err)
+	}
+	if r.Size+1 == uint64(len(tw.signed[1])) {
+		return // there is no more of them
+	}
+	if err := tw.ask(t.Context(), w, 1, r.Size, r.Size+1); !errors.Is(err, witness.ErrInconsistent) {
+		t.Errorf("the other history, longer: %v, want ErrInconsistent", err)
+	}
+}
+
+// TestPowerCut cuts the write-ahead log of the database where a loss of power
+// may have: anywhere after what was synced last, in whole and with a page
+// missing. Everything acknowledged by then is there, and the store goes on.
+func TestPowerCut(t *testing.T) {
+	t.Parallel()
+	perStep := 3
+	if testing.Short() {
+		perStep = 0
+	}
+	c := newCutter(t)
+	for _, m := range c.marks {
+		for _, at := range m.cuts(perStep) {
+			c.resume(t, m, c.disk.cut(at, false))
+			if at > m.begin+page {
+				c.resume(t, m, c.disk.cut(at, true))
+			}
+		}
+	}
+}
+
+const page = 4096
+
+// cutter has a history of everything that a node must not forget, with how far
+// the disk was written after each step.
+type cutter struct {
+	twins *twins
+	marks []mark
+	disk  image
+}
+
+// mark is a step of the history.
+type mark struct {
+	step       int
+	begin, end int // of the log on the disk, in bytes
+	script     *ledgertest.Script
+	told       uint64 // by the witness, before the step
+}
+
+// cuts are the ends of the step's writing, and some places between.
+func (m mark) cuts(n int) []int {
+	at := []int{m.begin, m.begin + 1, m.end - 1, m.end}
+	n += n * (m.end - m.begin) >> 20 // more of those that write more
+	for i := range n {
+		at = append(at, m.begin+(m.end-m.begin)*(i+1)/(n+1))
+	}
+	slices.Sort(at)
+	return slices.Compact(at)
+}
+
+func newCutter(t *testing.T) *cutter {
+	t.Helper()
+	dir := t.TempDir()
+	s := openAt(t, dir)
+	script := ledgertest.NewScript(t, s.Ledgers())
+	c := &cutter{twins: newTwins(t, 97, script.Steps()+2)}
+	end := readImage(t, dir).end()
+	for step := range script.Steps() {
+		m := mark{step: step, begin: end, script: script.Over(t, s.Ledgers()), told: uint64(step)}
+		c.do(t, s, script, step)
+		end = readImage(t, dir).end()
+		m.end = end
+		c.marks = append(c.marks, m)
+	}
+	c.disk = readImage(t, dir)
+	return c
+}
+
+// do does a step: the script's, another checkpoint to cosign, and now and then a
+// change too large for one transaction.
+func (c *cutter) do(t *testing.T, s *Store, script *ledgertest.Script, step int) {
+	t.Helper()
+	if err := script.Do(step); err != nil {
+		t.Fatalf("step %d: %v", step, err)
+	}
+	r, err := s.Witness().Record(t.Context(), c.twins.origin())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if size := uint64(step) + 1; r.Size < size {
+		if err := c.twins.ask(t.Context(), c.twins.witness(t, s.Witness()), 0, r.Size, size); err != nil {
+			t.Fatalf("step %d: %v", step, err)
+		}
+	}
+	if step%10 == 1 {
+		commitLarge(t, s, uint64(step/10))
+	}
+}
+
+// resume opens what a cut in a step left, looks at it and goes on.
+func (c *cutter) resume(t *testing.T, m mark, disk image) {
+	t.Helper()
+	dir := disk.write(t)
+	s, err := Open(dir, testLog(t))
+	if err != nil {
+		t.Fatalf("step %d: %v", m.step, err)
+	}
+	script := m.script.Over(t, s.Ledgers())
+	script.Check()
+	c.twins.remembers(t, s.Witness(), m.told)
+	checkLarge(t, s)
+	c.do(t, s, script, m.step)
+	script.Check()
+	c.twins.remembers(t, s.Witness(), m.told+1)
+	checkLarge(t, s)
+	if err := errors.Join(s.Close(), os.RemoveAll(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if t.Failed() {
+		t.Fatalf("that was step %d, with %d of the bytes %d to %d", m.step, disk.end(), m.begin, m.end)
+	}
+}
+
+// largeItems is how many items of a state change at once, together more than a
+// transaction of Badger takes.
+const largeItems = maxDirect + 100
+
+func largeValue(n uint64) []byte { return fmt.Appendf(nil, "%0600d", n) }
+
+// commitLarge makes a log one entry longer, of n, unless it is: all of its state
+// changes.
+func commitLarge(t testing.TB, s *Store, n uint64) {
+	t.Helper()
+	l, id := s.Ledgers(), author("large")
+	if h, err := l.Head(id); err == nil && h.Size > n {
+		return
+	}
+	changes := make([]ledger.Item, largeItems)
+	for i := range changes {
+		changes[i] = ledger.Item{Key: fmt.Sprintf("tag/%05d", i), Value: largeValue(n)}
+	}
+	hashes := make([]tlog.Hash, tlog.StoredHashCount(int64(n)+1)-tlog.StoredHashCount(int64(n)))
+	head := ledger.Head{Author: id, Size: n + 1, Checkpoint: fmt.Append(nil, "note ", n)}
+	if err := l.Commit(t.Context(), id, n, [][]byte{fmt.Append(nil, n)}, hashes, changes, head); err != nil {
+		t.Fatalf("committing a large change: %v", err)
+	}
+}
+
+// checkLarge wants the state of that log to be that of its head.
+func checkLarge(t testing.TB, s *Store) {
+	t.Helper()
+	l, id := s.Ledgers(), author("large")
+	items, err := l.States(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := l.Head(id)
+	if errors.Is(err, ledger.ErrUnknownAuthor) && len(items) == 0 {
+		return
+	}
+	if err != nil || len(items) != largeItems {
+		t.Fatalf("%d items of a state, want %d: %v", len(items), largeItems, err)
+	}
+	for _, it := range items {
+		if !bytes.Equal(it.Value, largeValue(h.Size-1)) {
+			t.Fatalf("%s is not that of entry %d", it.Key, h.Size-1)
+		}
+	}
+}
+
+// image is a data directory as it is on the disk: files that end in zeros are
+// kept without them.
+type image map[string]file
+
+type file struct {
+	data []byte
+	size int64
+}
+
+func readImage(t testing.TB, dir string) image {
+	t.Helper()
+	im := image{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		im[rel] = file{bytes.TrimRight(b, "\x00"), int64(len(b))}
+		return err
+	})
+	if err != nil {
+		t.Fatalf("reading the disk: %v", err)
+	}
+	if logs, err := filepath.Glob(filepath.Join(dir, "records", "*.mem")); err != nil || len(logs) != 1 {
+		t.Fatalf("%d write-ahead logs, want one: %v", len(logs), err)
+	}
+	return im
+}
+
+func (im image) log() string {
+	for name := range im {
+		if filepath.Ext(name) == ".mem" {
+			return name
+		}
+	}
+	return ""
+}
+
+// end is how far the write-ahead log is written.
+func (im image) end() int { return len(im[im.log()].data) }
+
+// cut is the disk with so much of the write-ahead log, less the last whole page
+// but one if a page is missing.
+func (im image) cut(at int, hole bool) image {
+	out := image{}
+	for name, f := range im {
+		out[name] = f
+	}
+	f := im[im.log()]
+	f.data = bytes.Clone(f.data[:min(at, len(f.data))])
+	if hole {
+		clear(f.data[at-page : at-page/2])
+	}
+	out[im.log()] = f
+	return out
+}
+
+func (im image) write(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, f := range im {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, f.data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(path, f.size); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// Badger syncs what it acknowledges only when it is told to.
+func TestWritesAreSynced(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	if o := s.db.Opts(); !o.SyncWrites || o.InMemory || o.ReadOnly {
+		t.Errorf("the database does not sync its writes: %+v", o)
+	}
+}

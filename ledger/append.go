@@ -93,10 +93,16 @@ func (l *Ledger) Retire(ctx context.Context, author AuthorID, keys []Key) (*Prov
 // written, the outcome of the writing is returned, not the end of ctx.
 //
 // It refuses to sign what the author is not entitled to say: ErrRetired,
-// ErrTransferred, ErrRevoked, and anything in a frozen log (ErrFrozen).
+// ErrTransferred, ErrRevoked, anything in a frozen log (ErrFrozen), and what
+// Guard forbids.
 func (l *Ledger) Append(ctx context.Context, author AuthorID, keys []Key, st Statement) (*Proved, error) {
 	if err := st.Check(); err != nil {
 		return nil, fmt.Errorf("appending %s: %w", st.Type(), err)
+	}
+	if g := l.guard.Load(); g != nil && g.author == author {
+		if err := g.ask(ctx); err != nil {
+			return nil, fmt.Errorf("appending %s: %w", st.Type(), err)
+		}
 	}
 	p, err := l.append(ctx, author, &job{statement: st, keys: keys, done: make(chan struct{})})
 	if err != nil {

@@ -198,7 +198,7 @@ func (f *facts) changeKeys(index uint64, s keyEvent, past history) error {
 	if err != nil {
 		return err
 	}
-	if r, ok := s.(*Recover); ok {
+	if r, ok := s.(*Recover); ok && r.VoidFrom < index {
 		if err := f.rewind(r.VoidFrom, past); err != nil {
 			return fmt.Errorf("taking back entries from %d: %w", r.VoidFrom, err)
 		}

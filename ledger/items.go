@@ -59,13 +59,15 @@ func (k keyLog) after(index uint64, s keyEvent) (keyLog, error) {
 	if !ok {
 		return next, nil
 	}
-	if last := k.events[len(k.events)-1]; r.VoidFrom <= last || r.VoidFrom >= index {
+	if last := k.events[len(k.events)-1]; r.VoidFrom <= last || r.VoidFrom > index {
 		return k, fmt.Errorf("%w: entry %d takes back those from %d; the key event before it is %d", ErrBadEntry, index, r.VoidFrom, last)
 	}
-	if len(k.void) == maxRecovers {
+	if r.VoidFrom < index && len(k.void) == maxRecovers {
 		return k, fmt.Errorf("%w: %d recoveries", ErrTooLarge, maxRecovers+1)
 	}
-	next.void = append(slices.Clip(k.void), interval{r.VoidFrom, index})
+	if r.VoidFrom < index {
+		next.void = append(slices.Clip(k.void), interval{r.VoidFrom, index})
+	}
 	return next, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -20,6 +21,21 @@ type Ledger struct {
 	mu     sync.Mutex
 	states map[AuthorID]*state // those in use and some recent ones
 	items  int                 // in the idle ones
+
+	guard atomic.Pointer[guard]
+}
+
+// guard is asked before an author signs here.
+type guard struct {
+	author AuthorID
+	ask    func(context.Context) error
+}
+
+// Guard has ask called before anything is appended to an author's log, which
+// its error prevents: whoever signs must know that the log here is all that the
+// author signed. ask may extend that log.
+func (l *Ledger) Guard(author AuthorID, ask func(context.Context) error) {
+	l.guard.Store(&guard{author, ask})
 }
 
 // Bounds of what is kept in memory of logs that nobody writes to: logs, about

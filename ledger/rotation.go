@@ -29,7 +29,7 @@ type Rotate struct{ KeySet }
 // index on: those entries, up to this one, count for nothing.
 type Recover struct {
 	KeySet
-	VoidFrom uint64 // after the last key event, and before this entry
+	VoidFrom uint64 // after the last key event; at the latest this entry, which takes nothing back
 }
 
 // Retire ends the log: nothing comes after it. It is signed like a Rotate, by

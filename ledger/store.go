@@ -15,9 +15,10 @@ type Head struct {
 	Checkpoint []byte // the author's signed note over Size and Root
 }
 
-// Fault is why a log is frozen: it grows no further here.
+// Fault is why a log is frozen: no more than its first Common entries count.
 type Fault struct {
 	Kind     string // one line for people and for telling the evidence apart, at most 64 bytes
+	Common   uint64 // entries that stand: those that all histories have in common, as far as it is known
 	Evidence []byte // what proves it, at most MaxEvidence
 }
 

@@ -29,15 +29,24 @@ func writePolicy(t *testing.T, nodes []*testnet.Node) (path string, p *policy.Po
 		fmt.Fprintf(&names, " w%d", i)
 	}
 	fmt.Fprintf(&text, "group all 2%s\nquorum all\n", &names)
-	p, err := policy.Parse([]byte(text.String()))
-	if err != nil {
-		t.Fatal(err)
-	}
 	path = filepath.Join(t.TempDir(), "policy")
 	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return path, p
+	return path, readPolicy(t, path)
+}
+
+func readPolicy(t *testing.T, path string) *policy.Policy {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := policy.Parse(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 // What an author says is cosigned by two of three nodes behind its back, and

@@ -67,29 +67,6 @@ the next start of the node, goes on where it was.`,
 	}
 }
 
-func newAuthorRecoverCommand(g *global) *cobra.Command {
-	var voidFrom uint64
-	cmd := &cobra.Command{
-		Use:   "recover --void-from ENTRY",
-		Short: "Change keys after a theft, and take back what the thief signed",
-		Long: `Change keys as dockchain author rotate does, and take back every entry of your log
-from ENTRY on: what somebody signed who had stolen signing.key. dockchain ledger
-log me lists the entries. None of before the last change of keys can be taken back.`,
-		Example: `  dockchain author recover --void-from 12`,
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !cmd.Flags().Changed("void-from") {
-				return &usageError{err: errors.New("the first entry to take back is needed: --void-from ENTRY"), command: cmd.CommandPath()}
-			}
-			return runAuthor(cmd.Context(), g, "recovering keys", func(ctx context.Context, c *api.Client) (api.AuthorStatus, error) {
-				return c.RecoverKeys(ctx, voidFrom)
-			})
-		},
-	}
-	cmd.Flags().Uint64Var(&voidFrom, "void-from", 0, "the first `entry` to take back")
-	return cmd
-}
-
 func newAuthorRetireCommand(g *global) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{

@@ -54,6 +54,7 @@ func TestEverySentinelHasAHint(t *testing.T) {
 		"ErrTooLarge": api.ErrTooLarge, "ErrBroken": api.ErrBroken,
 		"ErrRevoked": api.ErrRevoked, "ErrRetired": api.ErrRetired, "ErrFrozen": api.ErrFrozen,
 		"ErrTransferred": api.ErrTransferred, "ErrWrongState": api.ErrWrongState, "ErrBadSignature": api.ErrBadSignature,
+		"ErrBehind": api.ErrBehind, "ErrDiverged": api.ErrDiverged, "ErrUnwitnessed": api.ErrUnwitnessed,
 	}
 	for _, file := range []string{"../../node/exchange/errors.go", "../../node/api/errors.go"} {
 		for _, name := range sentinelsIn(t, file) {

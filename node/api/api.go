@@ -29,7 +29,7 @@
 //	POST   ledger/export       {"author":A,"dir":PATH}    stream of ExportedLog
 //	GET    author?author=                                 AuthorStatus
 //	POST   author/rotate       {}                         AuthorStatus
-//	POST   author/recover      {"void_from":N}            AuthorStatus
+//	POST   author/recover      RecoverRequest             Recovered
 //	POST   author/retire       {}                         AuthorStatus
 //	POST   revoke              RevokeRequest              Revoked
 //	GET    witness?after=&limit=                          WitnessStatus
@@ -93,6 +93,8 @@ type (
 	CosignedRequest = exchange.CosignedRequest
 	WitnessStatus   = exchange.WitnessStatus
 	Cosigned        = exchange.Cosigned
+	RecoverRequest  = exchange.RecoverRequest
+	Recovered       = exchange.Recovered
 	RejectedError   = exchange.RejectedError
 	Verdict         = ledger.Verdict
 )
@@ -118,7 +120,7 @@ type Backend interface {
 	ExportLog(ctx context.Context, author, dir string) (ExportedLog, error)
 	Author(ctx context.Context, name string) (AuthorStatus, error)
 	RotateKeys(context.Context) (AuthorStatus, error)
-	RecoverKeys(ctx context.Context, voidFrom uint64) (AuthorStatus, error)
+	RecoverKeys(context.Context, RecoverRequest) (Recovered, error)
 	RetireAuthor(context.Context) (AuthorStatus, error)
 	Revoke(context.Context, RevokeRequest) (Revoked, error)
 	WitnessStatus(context.Context, CosignedRequest) (WitnessStatus, error)
@@ -151,9 +153,6 @@ type (
 	exportRequest struct {
 		Author string `json:"author"`
 		Dir    string `json:"dir"`
-	}
-	recoverRequest struct {
-		VoidFrom uint64 `json:"void_from"`
 	}
 	emptyRequest   struct{}
 	rebuildRequest struct{}

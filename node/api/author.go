@@ -17,8 +17,8 @@ func (s *server) rotate(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) recoverKeys(w http.ResponseWriter, r *http.Request) {
-	change(w, r, func(ctx context.Context, req recoverRequest) (AuthorStatus, error) {
-		return s.backend.RecoverKeys(ctx, req.VoidFrom)
+	change(w, r, func(ctx context.Context, req RecoverRequest) (Recovered, error) {
+		return s.backend.RecoverKeys(ctx, req)
 	})
 }
 
@@ -42,10 +42,10 @@ func (c *Client) RotateKeys(ctx context.Context) (AuthorStatus, error) {
 	return res, err
 }
 
-// RecoverKeys does that and takes back the entries from voidFrom on.
-func (c *Client) RecoverKeys(ctx context.Context, voidFrom uint64) (AuthorStatus, error) {
-	var res AuthorStatus
-	err := c.call(ctx, http.MethodPost, "author/recover", recoverRequest{voidFrom}, &res)
+// RecoverKeys does that and takes entries back.
+func (c *Client) RecoverKeys(ctx context.Context, req RecoverRequest) (Recovered, error) {
+	var res Recovered
+	err := c.call(ctx, http.MethodPost, "author/recover", req, &res)
 	return res, err
 }
 

@@ -78,6 +78,8 @@ func TestRoundTrip(t *testing.T) {
 			return ExportedLog{Author: "bafk", Dir: dir, Size: 7}, nil
 		},
 	}
+	recovered := Recovered{VoidFrom: 7, Dropped: []LogEntry{{Author: "bafk", Index: 7, Type: "release", About: "a", SignedBy: []string{"ab"}}}}
+	from := uint64(1 << 40)
 	author := AuthorStatus{Author: "bafk", Keys: []string{"ab"}, Threshold: 1, Next: []string{"cd"}, NextThreshold: 1, Size: 3, CanSign: true}
 	b.author = func(_ context.Context, a string) (AuthorStatus, error) {
 		got = append(got, a)
@@ -85,9 +87,9 @@ func TestRoundTrip(t *testing.T) {
 	}
 	b.rotate = func(context.Context) (AuthorStatus, error) { return author, nil }
 	b.retire = func(context.Context) (AuthorStatus, error) { return AuthorStatus{Retired: true}, nil }
-	b.recover = func(_ context.Context, from uint64) (AuthorStatus, error) {
-		got = append(got, from)
-		return author, nil
+	b.recover = func(_ context.Context, r RecoverRequest) (Recovered, error) {
+		got = append(got, r)
+		return recovered, nil
 	}
 	b.revoke = func(_ context.Context, r RevokeRequest) (Revoked, error) {
 		got = append(got, r)
@@ -151,8 +153,8 @@ func TestRoundTrip(t *testing.T) {
 			check(author, a, err)
 			a, err = c.RotateKeys(ctx)
 			check(author, a, err)
-			a, err = c.RecoverKeys(ctx, 1<<40)
-			check(author, a, err)
+			rc, err := c.RecoverKeys(ctx, RecoverRequest{VoidFrom: &from, WithoutMissing: true})
+			check(recovered, rc, err)
 			a, err = c.RetireAuthor(ctx)
 			check(AuthorStatus{Retired: true}, a, err)
 			rv, err := c.Revoke(ctx, revoke)
@@ -162,7 +164,7 @@ func TestRoundTrip(t *testing.T) {
 			version, err := c.Version(ctx)
 			check("v1.2.3", version, err)
 			want := []any{publish, fetch, magnet, search, magnet, Alias{Name: "a/../b ?", Author: "bafk"}, "a/../b ?", "/ip4/127.0.0.1/tcp/1",
-				LogRequest{Author: "a&b", From: &first, Limit: 3}, LogRequest{Author: "me"}, "a&b", uint64(1 << 40), magnet, "me", "/a b", "a&b", uint64(1 << 40), revoke, CosignedRequest{After: "a&b", Limit: 3}}
+				LogRequest{Author: "a&b", From: &first, Limit: 3}, LogRequest{Author: "me"}, "a&b", uint64(1 << 40), magnet, "me", "/a b", "a&b", RecoverRequest{VoidFrom: &from, WithoutMissing: true}, revoke, CosignedRequest{After: "a&b", Limit: 3}}
 			check(want, got, nil)
 		})
 	}
@@ -171,7 +173,7 @@ func TestRoundTrip(t *testing.T) {
 func TestErrorsCrossTheWire(t *testing.T) {
 	t.Parallel()
 	sentinels := []error{ErrNotFound, ErrTimeout, ErrNotYours, ErrBadRequest, ErrNoAlias, ErrNoEngine, ErrOffline,
-		ErrNoSpace, fs.ErrPermission, fs.ErrNotExist, ErrRevoked, ErrRetired, ErrFrozen, ErrTransferred, ErrWrongState,
+		ErrNoSpace, fs.ErrPermission, fs.ErrNotExist, ErrRevoked, ErrRetired, ErrFrozen, ErrTransferred, ErrWrongState, ErrBehind, ErrDiverged, ErrUnwitnessed,
 		ErrBadSignature}
 	var give error
 	b := &fake{

@@ -22,6 +22,10 @@ var (
 	ErrOffline    = exchange.ErrOffline
 	ErrRejected   = exchange.ErrRejected
 	ErrNoSpace    = exchange.ErrNoSpace
+	ErrBehind     = exchange.ErrBehind
+	ErrDiverged   = exchange.ErrDiverged
+	// ErrUnwitnessed: nobody says how much of the log was signed already.
+	ErrUnwitnessed = exchange.ErrUnwitnessed
 )
 
 // Sentinels of the ledger, for what it refuses to say or to prove.
@@ -65,6 +69,9 @@ func mappings() []mapping {
 		{"revoked", http.StatusGone, ErrRevoked},
 		{"retired", http.StatusConflict, ErrRetired},
 		{"frozen", http.StatusConflict, ErrFrozen},
+		{"behind", http.StatusConflict, ErrBehind},
+		{"diverged", http.StatusConflict, ErrDiverged},
+		{"unwitnessed", http.StatusServiceUnavailable, ErrUnwitnessed},
 		{"transferred", http.StatusGone, ErrTransferred},
 		{"wrong_state", http.StatusConflict, ErrWrongState},
 		{"bad_signature", http.StatusConflict, ErrBadSignature},

@@ -30,7 +30,7 @@ type fake struct {
 	export  func(context.Context, string, string) (ExportedLog, error)
 	author  func(context.Context, string) (AuthorStatus, error)
 	rotate  func(context.Context) (AuthorStatus, error)
-	recover func(context.Context, uint64) (AuthorStatus, error)
+	recover func(context.Context, RecoverRequest) (Recovered, error)
 	retire  func(context.Context) (AuthorStatus, error)
 	revoke  func(context.Context, RevokeRequest) (Revoked, error)
 	witness func(context.Context, CosignedRequest) (WitnessStatus, error)
@@ -69,8 +69,8 @@ func (f *fake) ExportLog(ctx context.Context, a, dir string) (ExportedLog, error
 func (f *fake) Author(ctx context.Context, a string) (AuthorStatus, error) { return f.author(ctx, a) }
 func (f *fake) RotateKeys(ctx context.Context) (AuthorStatus, error)       { return f.rotate(ctx) }
 func (f *fake) RetireAuthor(ctx context.Context) (AuthorStatus, error)     { return f.retire(ctx) }
-func (f *fake) RecoverKeys(ctx context.Context, from uint64) (AuthorStatus, error) {
-	return f.recover(ctx, from)
+func (f *fake) RecoverKeys(ctx context.Context, r RecoverRequest) (Recovered, error) {
+	return f.recover(ctx, r)
 }
 func (f *fake) WitnessStatus(ctx context.Context, r CosignedRequest) (WitnessStatus, error) {
 	return f.witness(ctx, r)

@@ -85,14 +85,6 @@ func (x *Exchange) RotateKeys(ctx context.Context) (AuthorStatus, error) {
 	})
 }
 
-// RecoverKeys is RotateKeys after the key fell into other hands: entries from
-// voidFrom on are taken back.
-func (x *Exchange) RecoverKeys(ctx context.Context, voidFrom uint64) (AuthorStatus, error) {
-	return x.changeKeys(ctx, true, func(next ledger.Key, to ledger.KeySet) (*ledger.Proved, error) {
-		return x.Ledger.Recover(ctx, x.Me.ID, []ledger.Key{next}, to, voidFrom)
-	})
-}
-
 // RetireAuthor ends this author's log, for good.
 func (x *Exchange) RetireAuthor(ctx context.Context) (AuthorStatus, error) {
 	return x.changeKeys(ctx, false, func(next ledger.Key, _ ledger.KeySet) (*ledger.Proved, error) {
@@ -118,6 +110,9 @@ func (x *Exchange) changeKeys(ctx context.Context, successor bool, write func(ne
 func (x *Exchange) changeKeysLocked(ctx context.Context, successor bool, write func(next ledger.Key, to ledger.KeySet) (*ledger.Proved, error)) (*ledger.Proved, error) {
 	x.publish.Lock()
 	defer x.publish.Unlock()
+	if err := x.assure(ctx); err != nil {
+		return nil, err
+	}
 	switch retired, err := x.isRetired(x.Me.ID); {
 	case err != nil:
 		return nil, err

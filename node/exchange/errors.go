@@ -27,6 +27,13 @@ var (
 	ErrOffline = errors.New("the node is not running")
 	// ErrRejected: the verdict was against the content. RejectedError has it.
 	ErrRejected = errors.New("verification failed")
+	// ErrBehind: others have seen more of this author's log than is here.
+	ErrBehind = errors.New("others have seen more of your log than is here")
+	// ErrDiverged: others have seen another history of this author than the one
+	// here.
+	ErrDiverged = errors.New("others have seen another history of your log than the one here")
+	// ErrUnwitnessed: the policy wants a quorum of witnesses, and none answers.
+	ErrUnwitnessed = errors.New("none of the witnesses in your policy says how much of your log it has seen")
 	// ErrNoSpace: the disk is full.
 	ErrNoSpace = errors.New("no space left on the disk")
 )

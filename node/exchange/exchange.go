@@ -121,6 +121,7 @@ type Exchange struct {
 	blobLock  keyedMutex       // one download of a digest at a time
 	logLock   keyedMutex       // one catch-up of an author at a time
 	publish   sync.Mutex       // one release at a time: sequence numbers are in order
+	own       ownLog
 	transfer  transfers
 	catchUps  chan catchUp
 	delayed   atomic.Int64  // catch-ups that wait to be tried again
@@ -153,6 +154,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Exchange, error) {
 		news:      make(chan *holding, maxCatchUps),
 		started:   time.Now(),
 	}
+	x.Ledger.Guard(x.Me.ID, x.assure)
 	if err := x.learnVouches(ctx, ""); err != nil {
 		return nil, err
 	}

@@ -174,6 +174,9 @@ func firstOf(values ...string) string {
 func (x *Exchange) release(ctx context.Context, ref image.Ref, r ledger.Release) (p *ledger.Proved, existed bool, err error) {
 	x.publish.Lock()
 	defer x.publish.Unlock()
+	if err := x.assure(ctx); err != nil {
+		return nil, false, err
+	}
 	rec, err := x.Index.Resolve(x.Me.ID, ref.Repo, ref.Tag)
 	if err == nil && rec.Revoked == "" && rec.Digest == r.Image.Digest && rec.Title == r.Title && rec.Description == r.Description {
 		p, err := x.Ledger.Prove(ctx, x.Me.ID, rec.Index)

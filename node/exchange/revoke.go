@@ -46,6 +46,9 @@ func (x *Exchange) Revoke(ctx context.Context, req RevokeRequest) (Revoked, erro
 func (x *Exchange) revoke(ctx context.Context, st *ledger.Revoke) (Revoked, *ledger.Proved, error) {
 	x.publish.Lock()
 	defer x.publish.Unlock()
+	if err := x.assure(ctx); err != nil {
+		return Revoked{}, nil, err
+	}
 	out := Revoked{What: st.String(), Author: string(x.Me.ID)}
 	released, err := x.lastReleased(st)
 	if err != nil {

@@ -165,8 +165,9 @@ func (x *Exchange) cosignHead(ctx context.Context) (done bool, err error) {
 	n, failed := witness.Collect(ask, head.Checkpoint, func(ctx context.Context, older, newer uint64) ([]tlog.Hash, error) {
 		return x.Ledger.ProveConsistency(ctx, x.Me.ID, older, newer)
 	}, x.witnesses.clients, func(n note.Note) bool { return x.isQuorum(n.Encode()) })
-	if errors.Is(failed, witness.ErrAhead) || errors.Is(failed, witness.ErrFork) {
-		x.log.Warn("a witness has seen more of this author's log than is here: was it restored from a backup?", "err", failed)
+	if errors.Is(failed, witness.ErrAhead) || errors.Is(failed, witness.ErrFork) || errors.Is(failed, witness.ErrInconsistent) {
+		x.log.Warn("a witness has seen more of this author's log than is here, or something else: was it restored from a backup?", "err", failed)
+		x.doubt()
 	}
 	signed := n.Encode()
 	fresh, err := x.Ledger.Cosigned(ctx, x.Me.ID, signed, x.witnesses.keys...)

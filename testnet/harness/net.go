@@ -22,6 +22,8 @@ type Net struct {
 	mu    sync.Mutex
 	nodes []*Node
 	dir   string
+
+	backups int // made so far
 }
 
 // New makes a network of n nodes that are not started yet. They are closed at

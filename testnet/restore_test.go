@@ -90,7 +90,8 @@ func TestWitnessStopsRestoredBackup(t *testing.T) {
 	author.Start().Connect(witness)
 	author.AwaitPeers(1)
 	author.Publish("app:2", tinyImage(911))
-	awaitCosigned(t, witness, ledger.AuthorID(first.Author), readPolicy(t, policy), 3)
+	awaitSameLog(t, first.Author, 3, net.Nodes()...)
+	awaitCosigned(t, author, ledger.AuthorID(first.Author), readPolicy(t, policy), 3)
 
 	id := author.ID()
 	author.Stop()

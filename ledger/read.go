@@ -276,3 +276,29 @@ func (l *Ledger) checkKeyEvents(p *Proved, author AuthorID, size uint64) error {
 	}
 	return nil
 }
+
+// KeySets returns what the key events of a log established, the inception first.
+func (l *Ledger) KeySets(author AuthorID) ([]KeySet, error) {
+	value, err := l.store.State(author, itemKeys)
+	if errors.Is(err, ErrNotFound) {
+		return nil, fmt.Errorf("%w: %s", ErrUnknownAuthor, author)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading keys of %s: %w", author, err)
+	}
+	keys, err := decodeKeyLog(value)
+	if err != nil {
+		return nil, fmt.Errorf("reading keys of %s: %w", author, err)
+	}
+	var sets []KeySet
+	for _, index := range keys.events {
+		e, err := l.entry(author, index)
+		if err != nil {
+			return nil, err
+		}
+		if set := e.keySet(); set != nil {
+			sets = append(sets, *set)
+		}
+	}
+	return sets, nil
+}

@@ -115,6 +115,15 @@ func authorView(a api.AuthorStatus) view {
 	}
 	add("entries", fmt.Sprint(a.Size))
 	add("signs here", yesNo(a.CanSign))
+	for _, k := range a.RevokedKeys {
+		add("revoked key", fmt.Sprintf("%s  by entry %d, good up to entry %d", k.Key, k.Entry, k.LastValid))
+	}
+	for _, w := range a.Vouchers {
+		add("vouched for by", voucherText(w))
+	}
+	for _, w := range a.VouchesFor {
+		add("vouches for", voucherText(w))
+	}
 	if a.Retired {
 		v.lines = append(v.lines, "retired: the log has ended")
 	}

@@ -93,6 +93,7 @@ func fetchedView(f api.Fetched) view {
 		fmt.Sprintf("fetched %s  %s  %s", f.Ref, f.Digest, bytesOf(f.Size)),
 		fmt.Sprintf("%s from peers, %s from disk, in %.1f s", bytesOf(f.BytesFromPeers), bytesOf(f.BytesFromDisk), f.Seconds),
 	}
+	lines = append(lines, moveLines(f.Moved)...)
 	lines = append(lines, reasonLines(f.Verdict)...)
 	if f.Loaded != "" {
 		lines = append(lines, "loaded into Docker as "+f.Loaded)

@@ -31,6 +31,7 @@ type nextStep struct {
 // hints is in the order of asking, the particular before the general.
 func hints() []nextStep {
 	return []nextStep{
+		{errPredicateTooLarge, "name the file by its digest: --by-digest"},
 		{errBadProof, "do not rely on it; whoever runs a node makes another one with dockchain ledger prove TARGET"},
 		{api.ErrRevoked, "do not use it: its author took it back; dockchain ledger log AUTHOR shows when"},
 		{api.ErrTransferred, "the repository went to another author, whom dockchain ledger log AUTHOR names"},
@@ -45,6 +46,7 @@ func hints() []nextStep {
 		{api.ErrNotRunning, "start a node: dockchain run"},
 		{api.ErrOffline, "start a node: dockchain run"},
 		{api.ErrNotYours, "publish as me/NAME:TAG; other authors sign with their own nodes"},
+		{api.ErrNotGiven, "its author gives it with dockchain transfer me/REPO --to YOUR-ID, which dockchain author show tells"},
 		{api.ErrNoAlias, "name the author first: dockchain alias add NAME AUTHOR-ID; dockchain search shows the ids"},
 		{api.ErrNoEngine, "start Docker or set DOCKER_HOST; oci:DIR and docker-archive:FILE need no Docker Engine"},
 		{api.ErrNoSpace, "free some space and run the same command again; a fetch goes on where it was"},

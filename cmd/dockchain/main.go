@@ -74,7 +74,7 @@ func exitCode(err error) int {
 		return 12
 	case is(api.ErrNotRunning), is(api.ErrOffline):
 		return 11
-	case is(api.ErrNotFound), is(api.ErrTimeout), is(api.ErrNoAlias), is(fs.ErrNotExist):
+	case is(api.ErrNotFound), is(api.ErrTimeout), is(api.ErrNoAlias), is(api.ErrNotGiven), is(fs.ErrNotExist):
 		return 10
 	case is(api.ErrNotYours), is(api.ErrUnauthorized), is(api.ErrRefused), is(fs.ErrPermission):
 		return 4

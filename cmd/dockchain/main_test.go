@@ -26,7 +26,7 @@ func TestExitCodes(t *testing.T) {
 		2:   {&usageError{err: errors.New("x")}, api.ErrBadRequest},
 		3:   {fmt.Errorf("%w: %w", errPartial, api.ErrNotFound)},
 		4:   {api.ErrNotYours, api.ErrUnauthorized, api.ErrRefused, fs.ErrPermission, syscall.EACCES},
-		10:  {api.ErrNotFound, api.ErrTimeout, api.ErrNoAlias, fs.ErrNotExist},
+		10:  {api.ErrNotFound, api.ErrNotGiven, api.ErrTimeout, api.ErrNoAlias, fs.ErrNotExist},
 		11:  {api.ErrNotRunning, api.ErrOffline},
 		12:  {api.ErrRejected, &api.RejectedError{}, errBadProof},
 		130: {errInterrupted},
@@ -48,6 +48,7 @@ func TestEverySentinelHasAHint(t *testing.T) {
 	t.Parallel()
 	known := map[string]error{
 		"ErrNotFound": api.ErrNotFound, "ErrTimeout": api.ErrTimeout, "ErrNotYours": api.ErrNotYours,
+		"ErrNotGiven":   api.ErrNotGiven,
 		"ErrBadRequest": api.ErrBadRequest, "ErrNoAlias": api.ErrNoAlias, "ErrNoEngine": api.ErrNoEngine,
 		"ErrOffline": api.ErrOffline, "ErrRejected": api.ErrRejected, "ErrNoSpace": api.ErrNoSpace,
 		"ErrNotRunning": api.ErrNotRunning, "ErrUnauthorized": api.ErrUnauthorized, "ErrRefused": api.ErrRefused,
@@ -66,7 +67,7 @@ func TestEverySentinelHasAHint(t *testing.T) {
 			}
 		}
 	}
-	for _, err := range []error{node.ErrLocked, errPartial, errBadProof, fs.ErrPermission, fs.ErrNotExist, syscall.EADDRINUSE, &api.RejectedError{}} {
+	for _, err := range []error{node.ErrLocked, errPartial, errBadProof, errPredicateTooLarge, fs.ErrPermission, fs.ErrNotExist, syscall.EADDRINUSE, &api.RejectedError{}} {
 		if hint(err) == "" {
 			t.Errorf("%v has no hint", err)
 		}

@@ -52,10 +52,10 @@ verified is accepted.`,
 	root.AddCommand(
 		newRunCommand(g), newQuickstartCommand(g), newPublishCommand(g), newFetchCommand(g), newSearchCommand(g),
 		newVerifyCommand(g), newShowCommand(g), newAliasCommand(g), newStatusCommand(g), newPeersCommand(g),
-		newIndexCommand(g), newLedgerCommand(g), newAuthorCommand(g), newRevokeCommand(g), newWitnessCommand(g), newVersionCommand(g), newExitCodesTopic(), newEnvironmentTopic(), newOutputTopic(),
+		newIndexCommand(g), newLedgerCommand(g), newAuthorCommand(g), newRevokeCommand(g), newEndorseCommand(g), newAttestCommand(g), newVouchCommand(g), newTransferCommand(g), newAcceptCommand(g), newWitnessCommand(g), newVersionCommand(g), newExitCodesTopic(), newEnvironmentTopic(), newOutputTopic(),
 	)
 	for _, c := range root.Commands() {
-		if c.Name() != "publish" { // whose argument may be a path
+		if c.Name() != "publish" && c.Name() != "attest" { // whose argument may be a path
 			c.ValidArgsFunction = cobra.NoFileCompletions
 		}
 	}

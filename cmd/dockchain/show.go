@@ -68,6 +68,6 @@ func shownView(s api.Shown) view {
 		}
 		add("file", b.Digest+"  "+bytesOf(b.Size)+here)
 	}
-	v.lines = []string{s.Magnet}
+	v.lines = append(append(moveLines(s.Moved), opinionLines(s.Opinions)...), s.Magnet)
 	return v
 }

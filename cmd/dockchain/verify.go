@@ -49,7 +49,9 @@ func verifiedView(v api.Verified) view {
 	if v.Author != "" {
 		lines = append(lines, "author "+v.Author)
 	}
+	lines = append(lines, moveLines(v.Moved)...)
 	lines = append(lines, reasonLines(v.Verdict)...)
+	lines = append(lines, opinionLines(v.Opinions)...)
 	if v.Verdict.Accepted && !v.Local {
 		lines = append(lines, "not all of its bytes are on this node: the release was judged")
 	}

@@ -32,6 +32,11 @@
 //	POST   author/recover      RecoverRequest             Recovered
 //	POST   author/retire       {}                         AuthorStatus
 //	POST   revoke              RevokeRequest              Revoked
+//	POST   endorse             EndorseRequest             Said
+//	POST   attest              AttestRequest              Said
+//	POST   vouch               VouchRequest               Said
+//	POST   transfer            TransferRequest            Said
+//	POST   accept              AcceptRequest              Said
 //	GET    witness?after=&limit=                          WitnessStatus
 //
 // Logs are public, and so is asking a witness to cosign one. Below /ledger/ and
@@ -90,6 +95,16 @@ type (
 	AuthorStatus    = exchange.AuthorStatus
 	RevokeRequest   = exchange.RevokeRequest
 	Revoked         = exchange.Revoked
+	Said            = exchange.Said
+	EndorseRequest  = exchange.EndorseRequest
+	AttestRequest   = exchange.AttestRequest
+	AttestedContent = exchange.AttestedContent
+	VouchRequest    = exchange.VouchRequest
+	TransferRequest = exchange.TransferRequest
+	AcceptRequest   = exchange.AcceptRequest
+	Opinions        = exchange.Opinions
+	Voucher         = exchange.Voucher
+	Move            = exchange.Move
 	CosignedRequest = exchange.CosignedRequest
 	WitnessStatus   = exchange.WitnessStatus
 	Cosigned        = exchange.Cosigned
@@ -123,6 +138,11 @@ type Backend interface {
 	RecoverKeys(context.Context, RecoverRequest) (Recovered, error)
 	RetireAuthor(context.Context) (AuthorStatus, error)
 	Revoke(context.Context, RevokeRequest) (Revoked, error)
+	Endorse(context.Context, EndorseRequest) (Said, error)
+	Attest(context.Context, AttestRequest) (Said, error)
+	Vouch(context.Context, VouchRequest) (Said, error)
+	Transfer(context.Context, TransferRequest) (Said, error)
+	AcceptRepository(context.Context, AcceptRequest) (Said, error)
 	WitnessStatus(context.Context, CosignedRequest) (WitnessStatus, error)
 }
 

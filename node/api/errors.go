@@ -16,6 +16,7 @@ var (
 	ErrNotFound   = exchange.ErrNotFound
 	ErrTimeout    = exchange.ErrTimeout
 	ErrNotYours   = exchange.ErrNotYours
+	ErrNotGiven   = exchange.ErrNotGiven
 	ErrBadRequest = exchange.ErrBadRequest
 	ErrNoAlias    = exchange.ErrNoAlias
 	ErrNoEngine   = exchange.ErrNoEngine
@@ -79,6 +80,7 @@ func mappings() []mapping {
 		{"no_engine", http.StatusServiceUnavailable, ErrNoEngine},
 		{"offline", http.StatusServiceUnavailable, ErrOffline},
 		{"not_yours", http.StatusForbidden, ErrNotYours},
+		{"not_given", http.StatusNotFound, ErrNotGiven},
 		{"no_alias", http.StatusNotFound, ErrNoAlias},
 		{"bad_request", http.StatusBadRequest, ErrBadRequest},
 		{"timeout", http.StatusGatewayTimeout, ErrTimeout},

@@ -32,6 +32,11 @@ type fake struct {
 	rotate  func(context.Context) (AuthorStatus, error)
 	recover func(context.Context, RecoverRequest) (Recovered, error)
 	retire  func(context.Context) (AuthorStatus, error)
+	endorse func(context.Context, EndorseRequest) (Said, error)
+	attest  func(context.Context, AttestRequest) (Said, error)
+	vouch   func(context.Context, VouchRequest) (Said, error)
+	give    func(context.Context, TransferRequest) (Said, error)
+	take    func(context.Context, AcceptRequest) (Said, error)
 	revoke  func(context.Context, RevokeRequest) (Revoked, error)
 	witness func(context.Context, CosignedRequest) (WitnessStatus, error)
 }
@@ -74,6 +79,13 @@ func (f *fake) RecoverKeys(ctx context.Context, r RecoverRequest) (Recovered, er
 }
 func (f *fake) WitnessStatus(ctx context.Context, r CosignedRequest) (WitnessStatus, error) {
 	return f.witness(ctx, r)
+}
+func (f *fake) Endorse(ctx context.Context, r EndorseRequest) (Said, error)   { return f.endorse(ctx, r) }
+func (f *fake) Attest(ctx context.Context, r AttestRequest) (Said, error)     { return f.attest(ctx, r) }
+func (f *fake) Vouch(ctx context.Context, r VouchRequest) (Said, error)       { return f.vouch(ctx, r) }
+func (f *fake) Transfer(ctx context.Context, r TransferRequest) (Said, error) { return f.give(ctx, r) }
+func (f *fake) AcceptRepository(ctx context.Context, r AcceptRequest) (Said, error) {
+	return f.take(ctx, r)
 }
 func (f *fake) Revoke(ctx context.Context, r RevokeRequest) (Revoked, error) {
 	return f.revoke(ctx, r)

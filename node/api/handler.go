@@ -79,6 +79,11 @@ func (s *server) routes() http.Handler {
 	mux.HandleFunc("POST /api/v1/author/recover", s.recoverKeys)
 	mux.HandleFunc("POST /api/v1/author/retire", s.retire)
 	mux.HandleFunc("POST /api/v1/revoke", s.revoke)
+	mux.HandleFunc("POST /api/v1/endorse", s.endorse)
+	mux.HandleFunc("POST /api/v1/attest", s.attest)
+	mux.HandleFunc("POST /api/v1/vouch", s.vouch)
+	mux.HandleFunc("POST /api/v1/transfer", s.transfer)
+	mux.HandleFunc("POST /api/v1/accept", s.accept)
 	mux.HandleFunc("GET /api/v1/witness", s.witness)
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, fmt.Errorf("%w: no such route: %s %s", ErrBadRequest, r.Method, r.URL.Path))

@@ -2,8 +2,10 @@ package exchange
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/dockchains/dockchain/ledger"
 )
@@ -33,13 +35,27 @@ type AuthorStatus struct {
 	Retired       bool     `json:"retired"`
 	Frozen        string   `json:"frozen,omitempty"`
 	CanSign       bool     `json:"can_sign"` // the key is here
+
+	RevokedKeys []RevokedKey `json:"revoked_keys,omitempty"`
+	Vouchers    []Voucher    `json:"vouchers,omitempty"`    // who speaks for the author
+	VouchesFor  []Voucher    `json:"vouches_for,omitempty"` // for whom the author speaks
 }
 
-// stateRetired is the key of a log's state that says so (package ledger).
-const stateRetired = "retired"
+// RevokedKey is a key whose signatures count for nothing after an entry.
+type RevokedKey struct {
+	Key       string `json:"key"`        // fingerprint
+	Entry     uint64 `json:"entry"`      // that says so
+	LastValid uint64 `json:"last_valid"` // entry
+}
+
+// Keys of a log's state (package ledger) that say so.
+const (
+	stateRetired    = "retired"
+	stateRevokedKey = "revoked/key/" // + fingerprint
+)
 
 // Author tells who speaks for an author.
-func (x *Exchange) Author(_ context.Context, name string) (AuthorStatus, error) {
+func (x *Exchange) Author(ctx context.Context, name string) (AuthorStatus, error) {
 	author, head, err := x.logOf(name)
 	if err != nil {
 		return AuthorStatus{}, err
@@ -61,12 +77,39 @@ func (x *Exchange) Author(_ context.Context, name string) (AuthorStatus, error) 
 	if s.Frozen, err = x.frozen(author); err != nil {
 		return AuthorStatus{}, err
 	}
+	if err := x.regard(ctx, author, &s); err != nil {
+		return AuthorStatus{}, err
+	}
 	if author == x.Me.ID {
 		x.publish.Lock()
 		s.CanSign = keys.Has(x.Me.Key.Public()) && !s.Retired && s.Frozen == ""
 		x.publish.Unlock()
 	}
 	return s, nil
+}
+
+// regard adds the keys that the author revoked, and who speaks for whom.
+func (x *Exchange) regard(ctx context.Context, author ledger.AuthorID, s *AuthorStatus) (err error) {
+	items, err := x.Ledger.States(author)
+	if err != nil {
+		return err
+	}
+	for _, it := range items {
+		key, ok := strings.CutPrefix(it.Key, stateRevokedKey)
+		if !ok {
+			continue
+		}
+		var v struct{ Index, LastValid uint64 }
+		if err := json.Unmarshal(it.Value, &v); err != nil {
+			return fmt.Errorf("reading the state of the log: %w", err)
+		}
+		s.RevokedKeys = append(s.RevokedKeys, RevokedKey{key, v.Index, v.LastValid})
+	}
+	if s.Vouchers, err = x.vouchersFor(author); err != nil {
+		return err
+	}
+	s.VouchesFor, err = x.vouchesBy(ctx, author)
+	return err
 }
 
 func (x *Exchange) isRetired(author ledger.AuthorID) (bool, error) {

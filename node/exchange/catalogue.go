@@ -68,8 +68,23 @@ func (x *Exchange) found(r index.Record) Found {
 }
 
 // recordsHere are the releases of a target that this node's ledger has, best
-// first; none is no error.
+// first; none is no error. What the owners before released counts where those
+// after released nothing.
 func (x *Exchange) recordsHere(ctx context.Context, t target) ([]index.Record, error) {
+	if len(t.owners) == 0 {
+		return x.recordsOf(ctx, t)
+	}
+	for _, owner := range t.owners {
+		t.author = owner
+		if records, err := x.recordsOf(ctx, t); err != nil || len(records) > 0 {
+			return records, err
+		}
+	}
+	return nil, nil
+}
+
+// recordsOf are those of the target's author.
+func (x *Exchange) recordsOf(ctx context.Context, t target) ([]index.Record, error) {
 	if t.magnet == nil && t.ref.Digest == "" {
 		rec, err := x.Index.Resolve(t.author, t.ref.Repo, t.ref.Tag)
 		if notFound(err) {
@@ -126,7 +141,7 @@ func (x *Exchange) recordAt(ctx context.Context, at store.ReleaseAt) (index.Reco
 
 // Show describes one image whole, from what this node knows.
 func (x *Exchange) Show(ctx context.Context, text string) (Shown, error) {
-	t, err := x.parseTarget(text)
+	t, err := x.movedTarget(text)
 	if err != nil {
 		return Shown{}, err
 	}
@@ -138,12 +153,15 @@ func (x *Exchange) Show(ctx context.Context, text string) (Shown, error) {
 		return Shown{}, fmt.Errorf("%w: %s is not in this node's index", ErrNotFound, text)
 	}
 	rec := records[0]
-	s := Shown{Found: x.found(rec), MediaType: rec.MediaType, Entry: rec.Index, Revoked: rec.Revoked}
+	s := Shown{Found: x.found(rec), MediaType: rec.MediaType, Entry: rec.Index, Revoked: rec.Revoked, Moved: t.moved}
 	head, err := x.Ledger.Head(rec.Author)
 	if err != nil {
 		return Shown{}, err
 	}
 	s.LogSize = head.Size
+	if s.Opinions, err = x.opinionsOf(rec.Digest, rec.Author); err != nil {
+		return Shown{}, err
+	}
 	ih, err := swarm.ParseInfohash(rec.Infohash)
 	if err != nil {
 		return Shown{}, err

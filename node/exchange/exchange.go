@@ -251,7 +251,7 @@ func (x *Exchange) indexLog(ctx context.Context, author ledger.AuthorID, from, t
 // apply folds verified entries into the catalogue. The store's notes come first:
 // what the index has applied is asked of it after a crash.
 func (x *Exchange) apply(entries []*ledger.Entry) error {
-	if err := x.Store.NoteReleases(entries...); err != nil {
+	if err := errors.Join(x.Store.NoteReleases(entries...), x.Store.NoteAbout(entries...)); err != nil {
 		return err
 	}
 	if err := x.Index.Apply(x.Ledger, entries...); err != nil {

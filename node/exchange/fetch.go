@@ -26,6 +26,9 @@ func (x *Exchange) Fetch(ctx context.Context, req FetchRequest, report func(Prog
 	start := time.Now()
 	report = reporter(report)
 	t, err := x.parseTarget(req.Target)
+	if err == nil {
+		t, err = x.followFar(ctx, t)
+	}
 	if err != nil {
 		return Fetched{}, err
 	}
@@ -39,6 +42,9 @@ func (x *Exchange) Fetch(ctx context.Context, req FetchRequest, report func(Prog
 	if err != nil {
 		return Fetched{}, stallError(ctx, spaceError(err))
 	}
+	if t, err = x.follow(t); err != nil {
+		return Fetched{}, err
+	}
 	res := Fetched{
 		Ref:            x.refOf(c.author, c.release.Repo, c.release.Tag),
 		Digest:         c.release.Image.Digest.String(),
@@ -48,6 +54,7 @@ func (x *Exchange) Fetch(ctx context.Context, req FetchRequest, report func(Prog
 		BytesFromPeers: got.fromPeers,
 		BytesFromDisk:  got.fromDisk,
 		Sources:        got.sources,
+		Moved:          t.moved,
 	}
 	res.Verdict = x.Ledger.Verdict(ctx, ledger.Claim{
 		Proved: c.proved, Infohash: t.infohash(), Digest: t.ref.Digest,

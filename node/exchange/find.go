@@ -92,7 +92,7 @@ func (x *Exchange) consider(ctx context.Context, t target, p *ledger.Proved) (*c
 		return nil, fmt.Errorf("%w: what %s released under this link is passed over", ErrGarbage, entry.Author)
 	}
 	r := entry.Release
-	if r == nil || (t.author != "" && entry.Author != t.author) {
+	if r == nil || !t.isBy(entry.Author) {
 		return nil, fmt.Errorf("%w: the entry is not a release of %s", ErrGarbage, t.text)
 	}
 	if t.magnet == nil && (r.Repo != t.ref.Repo || (t.ref.Tag != "" && r.Tag != t.ref.Tag)) {
@@ -107,6 +107,7 @@ func (x *Exchange) findAmongPeers(ctx context.Context, t target, refused *Reject
 	defer cancel()
 	var mu sync.Mutex
 	var found *candidate
+	moved := false
 	take := func(c *candidate, err error) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -117,6 +118,10 @@ func (x *Exchange) findAmongPeers(ctx context.Context, t target, refused *Reject
 		var r *RejectedError
 		if errors.As(err, &r) {
 			refused = r
+		}
+		if errors.Is(err, errMoved) && !moved {
+			moved = true
+			cancel()
 		}
 	}
 	var wg sync.WaitGroup
@@ -143,6 +148,8 @@ func (x *Exchange) findAmongPeers(ctx context.Context, t target, refused *Reject
 	switch {
 	case found != nil:
 		return found, nil
+	case moved:
+		return nil, errMoved
 	case refused != nil:
 		return nil, refused
 	case errors.Is(context.Cause(ctx), context.Canceled):
@@ -179,7 +186,7 @@ func (x *Exchange) askPeer(ctx context.Context, t target, p peer.ID) (*candidate
 	}
 	b, err := x.Net.Request(ask, p, op, q)
 	if err != nil {
-		return nil, err
+		return nil, x.orMoved(ctx, t, p, err)
 	}
 	releases, err := decodeReleases(b)
 	if err != nil {

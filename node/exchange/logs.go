@@ -142,12 +142,12 @@ func (x *Exchange) LogEntry(ctx context.Context, name string, index uint64) (Log
 // ProveRelease proves a release to strangers: of a name with a tag that it is
 // the latest, of a magnet link or a name with a digest that it is in the log.
 func (x *Exchange) ProveRelease(ctx context.Context, text string) (LedgerProof, error) {
-	t, err := x.parseTarget(text)
+	t, err := x.movedTarget(text)
 	if err != nil {
 		return LedgerProof{}, err
 	}
 	if t.magnet == nil && t.ref.Digest == "" {
-		p, err := x.Ledger.ProveLatest(ctx, t.author, t.ref.Repo, t.ref.Tag)
+		p, err := x.Ledger.ProveLatest(ctx, t.author, t.ref.Repo, t.ref.Tag) // what a giver said is not the latest word
 		if err != nil {
 			return LedgerProof{}, missing(err)
 		}
@@ -293,8 +293,16 @@ func entryOf(e *ledger.Entry) (LogEntry, error) {
 
 // about says in a line what an entry says.
 func about(e *ledger.Entry) string {
+	if in := e.Inception; in != nil {
+		return fmt.Sprintf("an author of the network %s, for whom %d of %d keys speak", in.Network, in.Threshold, len(in.Keys))
+	}
+	return says(e.Statement)
+}
+
+// says puts a statement into a line.
+func says(st ledger.Statement) string {
 	keys := func(k ledger.KeySet) string { return fmt.Sprintf("%d of %d new keys", k.Threshold, len(k.Keys)) }
-	switch s := e.Statement.(type) {
+	switch s := st.(type) {
 	case *ledger.Release:
 		return fmt.Sprintf("%s:%s is %s", s.Repo, s.Tag, s.Image.Digest)
 	case *ledger.Rotate:
@@ -304,13 +312,13 @@ func about(e *ledger.Entry) string {
 	case *ledger.Retire:
 		return "the log ends"
 	case *ledger.Revoke:
-		text := fmt.Sprintf("%s, but for entries up to %d", s, s.LastValid)
-		if s.Reason != "" {
-			text += ": " + s.Reason
-		}
-		return text
+		return withText(fmt.Sprintf("%s, but for entries up to %d", s, s.LastValid), s.Reason)
 	case *ledger.Endorse:
-		return fmt.Sprintf("stands by %s/%s@%s", s.Author, s.Repo, s.Digest)
+		role := ""
+		if s.Role != "" {
+			role = " as " + s.Role
+		}
+		return withText(fmt.Sprintf("stands by %s/%s@%s%s", s.Author, s.Repo, s.Digest, role), s.Comment)
 	case *ledger.Attest:
 		return fmt.Sprintf("%s about %s", s.PredicateType, s.Subject)
 	case *ledger.Transfer:
@@ -320,8 +328,12 @@ func about(e *ledger.Entry) string {
 	case *ledger.Vouch:
 		return fmt.Sprintf("speaks for %s until %s", s.For, s.Expires.Format("2006-01-02"))
 	}
-	if in := e.Inception; in != nil {
-		return fmt.Sprintf("an author of the network %s, for whom %d of %d keys speak", in.Network, in.Threshold, len(in.Keys))
-	}
 	return "of a type that this version does not know"
+}
+
+func withText(line, text string) string {
+	if text == "" {
+		return line
+	}
+	return line + ": " + text
 }

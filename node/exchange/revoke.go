@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -13,8 +15,10 @@ import (
 
 // RevokeRequest asks to take back what this author released.
 type RevokeRequest struct {
-	// Target is a digest, or me/REPO:TAG, or me/REPO@DIGEST.
-	Target string `json:"target"`
+	// Target is a digest, or me/REPO:TAG, or me/REPO@DIGEST; Key, in its place, a
+	// fingerprint of a key of this author, or at least 8 digits that begin one.
+	Target string `json:"target,omitempty"`
+	Key    string `json:"key,omitempty"`
 	Reason string `json:"reason,omitempty"`
 	// LastValid is the last entry of the log that is still good.
 	LastValid uint64 `json:"last_valid,omitempty"`
@@ -22,14 +26,14 @@ type RevokeRequest struct {
 
 // Revoked is what a revocation gives.
 type Revoked struct {
-	What    string `json:"what"` // the digest, or REPO:TAG
+	What    string `json:"what"` // the digest, REPO:TAG or "key" and a fingerprint
 	Author  string `json:"author"`
 	Entry   uint64 `json:"entry"`             // of the revocation
 	Existed bool   `json:"existed,omitempty"` // the log said so already
 }
 
-// Revoke takes back a tag, whose later releases count again, or a digest, for
-// good.
+// Revoke takes back a tag, whose later releases count again, or for good a digest,
+// also one that was endorsed or attested, or what a key signed.
 func (x *Exchange) Revoke(ctx context.Context, req RevokeRequest) (Revoked, error) {
 	st, err := x.revocation(req)
 	if err != nil {
@@ -55,7 +59,7 @@ func (x *Exchange) revoke(ctx context.Context, st *ledger.Revoke) (Revoked, *led
 		return out, nil, err
 	}
 	if released <= st.LastValid {
-		return out, nil, fmt.Errorf("%w: %s was last released in entry %d, which is to stay good", ErrBadRequest, st, released)
+		return out, nil, fmt.Errorf("%w: entry %d is the last about %s, and is to stay good", ErrBadRequest, released, st)
 	}
 	if out.Entry, out.Existed, err = x.isRevoked(st, released); err != nil || out.Existed {
 		return out, nil, err
@@ -71,6 +75,16 @@ func (x *Exchange) revoke(ctx context.Context, st *ledger.Revoke) (Revoked, *led
 // revocation is the statement that a request asks for.
 func (x *Exchange) revocation(req RevokeRequest) (*ledger.Revoke, error) {
 	st := &ledger.Revoke{Reason: req.Reason, LastValid: req.LastValid}
+	if req.Key != "" {
+		if req.Target != "" {
+			return nil, fmt.Errorf("%w: an image or a key is revoked, not both", ErrBadRequest)
+		}
+		var err error
+		if st.Key, err = x.ownKey(req.Key); err == nil {
+			err = x.canLose(st.Key)
+		}
+		return st, err
+	}
 	if d, err := digest.Parse(req.Target); err == nil {
 		st.Digest = d
 		return st, nil
@@ -93,10 +107,55 @@ func (x *Exchange) revocation(req RevokeRequest) (*ledger.Revoke, error) {
 	return st, nil
 }
 
+// ownKey finds the one key that ever spoke for this author whose fingerprint
+// begins like this.
+func (x *Exchange) ownKey(begins string) (string, error) {
+	if len(begins) < 8 {
+		return "", fmt.Errorf("%w: at least 8 digits of the key's fingerprint are needed", ErrBadRequest)
+	}
+	found := ""
+	sets, err := x.Ledger.KeySets(x.Me.ID)
+	if err != nil {
+		return "", err
+	}
+	for _, set := range sets {
+		for _, k := range set.Keys {
+			f := k.Fingerprint()
+			if strings.HasPrefix(f, begins) && found != "" && found != f {
+				return "", fmt.Errorf("%w: several keys begin with %s", ErrBadRequest, begins)
+			}
+			if strings.HasPrefix(f, begins) {
+				found = f
+			}
+		}
+	}
+	if found == "" {
+		return "", fmt.Errorf("%w: no key of yours begins with %s", ErrNotFound, begins)
+	}
+	return found, nil
+}
+
+// canLose wants enough keys to be left without one.
+func (x *Exchange) canLose(fingerprint string) error {
+	keys, err := x.Ledger.Keys(x.Me.ID)
+	if err != nil {
+		return err
+	}
+	inUse := slices.ContainsFunc(keys.Keys, func(k ledger.PublicKey) bool { return k.Fingerprint() == fingerprint })
+	if inUse && len(keys.Keys) <= keys.Threshold {
+		return fmt.Errorf("%w: too few keys would be left; rotate or recover instead", ErrBadRequest)
+	}
+	return nil
+}
+
 // lastReleased is the last entry of this author's log that a revocation is
 // about.
 func (x *Exchange) lastReleased(st *ledger.Revoke) (uint64, error) {
 	never := fmt.Errorf("%w: you have not released %s", ErrNotFound, st)
+	if st.Key != "" {
+		head, err := x.Ledger.Head(x.Me.ID)
+		return head.Size - 1, err
+	}
 	if st.Digest == "" {
 		rec, err := x.Index.Resolve(x.Me.ID, st.Repo, st.Tag)
 		if notFound(err) {
@@ -114,6 +173,13 @@ func (x *Exchange) lastReleased(st *ledger.Revoke) (uint64, error) {
 			last = max(last, at.Index)
 		}
 	}
+	said, err := x.Store.About(string(st.Digest), x.Me.ID)
+	if err != nil {
+		return 0, err
+	}
+	for _, at := range said {
+		last = max(last, at.Index)
+	}
 	if last == 0 {
 		return 0, never
 	}
@@ -123,7 +189,10 @@ func (x *Exchange) lastReleased(st *ledger.Revoke) (uint64, error) {
 // isRevoked tells whether the log has such a revocation already, and where.
 func (x *Exchange) isRevoked(st *ledger.Revoke, released uint64) (entry uint64, is bool, err error) {
 	key := "revoked/digest/" + string(st.Digest) // package ledger: State
-	if st.Digest == "" {
+	switch {
+	case st.Key != "":
+		key = stateRevokedKey + st.Key
+	case st.Digest == "":
 		key = "revoked/tag/" + st.Repo + ":" + st.Tag
 	}
 	value, err := x.Store.Ledgers().State(x.Me.ID, key)
@@ -137,5 +206,5 @@ func (x *Exchange) isRevoked(st *ledger.Revoke, released uint64) (entry uint64, 
 	if err := json.Unmarshal(value, &v); err != nil {
 		return 0, false, fmt.Errorf("reading the state of the log: %w", err)
 	}
-	return v.Index, v.LastValid <= st.LastValid && (st.Digest != "" || v.Index > released), nil
+	return v.Index, v.LastValid <= st.LastValid && (st.Tag == "" || v.Index > released), nil
 }

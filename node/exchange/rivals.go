@@ -35,6 +35,10 @@ func (x *Exchange) findAndObtain(ctx context.Context, t target, stall *stall, re
 		report(Progress{Step: "find", Item: t.text})
 		t.passOver = slices.Concat(liars, absent)
 		c, err := x.findRival(ctx, t)
+		if further, far := x.movedOn(ctx, t, err); far {
+			t = further
+			continue
+		}
 		switch {
 		case err == nil:
 		case absent != nil && ctx.Err() == nil:

@@ -19,6 +19,10 @@ type target struct {
 	author ledger.AuthorID // of the name, or of the link where it says
 	// passOver are authors whose release of the link is not wanted any more.
 	passOver []ledger.AuthorID
+	// moved are the steps by which the name's repository came to author, and owners
+	// who had it, the present one first; see follow.
+	moved  []Move
+	owners []ledger.AuthorID
 }
 
 // infohash is the link's, or empty for a name.

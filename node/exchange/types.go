@@ -69,6 +69,8 @@ type Fetched struct {
 	Seconds        float64        `json:"seconds"`
 	// Sources counts the bytes each peer gave, by peer id or host:port.
 	Sources map[string]int64 `json:"sources,omitempty"`
+	// Moved is how the name came to its author.
+	Moved []Move `json:"moved,omitempty"`
 	// Loaded is the name in the Docker Engine, Exported the path written.
 	Loaded   string `json:"loaded,omitempty"`
 	Exported string `json:"exported,omitempty"`
@@ -120,6 +122,8 @@ type Verified struct {
 	Magnet  string         `json:"magnet,omitempty"`
 	Local   bool           `json:"local"` // the bytes are on this node and were hashed again
 	Verdict ledger.Verdict `json:"verdict"`
+	Moved   []Move         `json:"moved,omitempty"` // how the name came to its author
+	Opinions
 }
 
 // Shown describes one image whole.
@@ -131,6 +135,8 @@ type Shown struct {
 	Revoked   string      `json:"revoked,omitempty"` // why its author takes it back
 	Blobs     []ShownBlob `json:"blobs,omitempty"`
 	Holders   []string    `json:"holders,omitempty"` // peers known to hold it
+	Moved     []Move      `json:"moved,omitempty"`   // how the name came to its author
+	Opinions
 }
 
 // ShownBlob is one file of an image.

@@ -18,7 +18,7 @@ import (
 // answer, not an error.
 func (x *Exchange) Verify(ctx context.Context, text string, report func(Progress)) (Verified, error) {
 	report = reporter(report)
-	t, err := x.parseTarget(text)
+	t, err := x.movedTarget(text)
 	if err != nil {
 		return Verified{}, err
 	}
@@ -40,7 +40,7 @@ func (x *Exchange) Verify(ctx context.Context, text string, report func(Progress
 
 func (x *Exchange) verifyRecord(ctx context.Context, t target, rec index.Record, report func(Progress)) (Verified, error) {
 	f := x.found(rec)
-	v := Verified{Ref: f.Ref, Digest: f.Digest, Author: f.Author, Magnet: f.Magnet, Local: f.Local}
+	v := Verified{Ref: f.Ref, Digest: f.Digest, Author: f.Author, Magnet: f.Magnet, Local: f.Local, Moved: t.moved}
 	p, err := x.Ledger.Prove(ctx, rec.Author, rec.Index)
 	if err != nil {
 		return v, err
@@ -57,7 +57,8 @@ func (x *Exchange) verifyRecord(ctx context.Context, t target, rec index.Record,
 		}
 	}
 	v.Verdict = x.Ledger.Verdict(ctx, claim)
-	return v, nil
+	v.Opinions, err = x.opinionsOf(rec.Digest, rec.Author)
+	return v, err
 }
 
 // hashContent hashes every blob of a held image again, and derives its torrent.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/dockchains/dockchain/ledger"
 	"github.com/dockchains/dockchain/node/exchange"
+	"github.com/dockchains/dockchain/p2p"
 	"github.com/dockchains/dockchain/p2p/swarm"
 	testnet "github.com/dockchains/dockchain/testnet/harness"
 )
@@ -122,6 +123,55 @@ func TestInfoDictOfAnotherTorrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	testnet.SameLayout(t, b.layout, out)
+}
+
+// A holder that answers with garbage where it is asked for the image's info dict.
+func TestWrongImageInfo(t *testing.T) {
+	t.Parallel()
+	b := newBetween(t, testnet.Image{Seed: 18, Layers: []int64{2 << 20}})
+	b.hostile.Mimic(b.publisher)
+	b.hostile.Answer(exchange.OpInfo, func([]byte) ([]byte, error) { return []byte("d6:lengthi1ee"), nil })
+	b.fetchDespite(t, "wrong piece")
+}
+
+// An author signs an image torrent whose hashes are not those of its bytes. Who
+// derives it, because no holder gives its info dict, refuses the release.
+func TestWrongHashesInImageTorrent(t *testing.T) {
+	t.Parallel()
+	net := testnet.New(t, 1).Start()
+	victim, hostile := net.Node(0), net.Hostile()
+	offer := testnet.NewOffer(t, testnet.Image{Seed: 19, Layers: []int64{1 << 20}}.Lay(t), "app:1.0", nil).LieAboutImage()
+	history := testnet.NewAuthor(t).History()
+	history.Serve(hostile, history.Release(offer.Release))
+	offer.Serve(hostile)
+	hostile.Answer(exchange.OpInfo, func([]byte) ([]byte, error) { return nil, p2p.ErrNotFound })
+	hostile.Connect(victim)
+
+	ctx, cancel := testnet.Deadline(t)
+	defer cancel()
+	_, err := victim.Exchange().Fetch(ctx, exchange.FetchRequest{Target: offer.Magnet(), Timeout: testnet.Short}, nil)
+	if text := testnet.Accused(t, err, ledger.RuleContent); !strings.Contains(text, "other torrents") {
+		t.Errorf("the verdict says %q", text)
+	}
+}
+
+// The info dict of an image torrent is told to peers while the image is held.
+func TestImageInfoIsTold(t *testing.T) {
+	t.Parallel()
+	net := testnet.New(t, 2).Start().Connect().AwaitPeers(1)
+	pub := net.Node(0).Publish("app:1.0", testnet.Image{Seed: 20, Layers: []int64{1 << 20}})
+	ih := testnet.InfohashOf(t, pub.Magnet)
+	ask := func(ih string) ([]byte, error) {
+		return net.Node(1).Host().Request(t.Context(), net.Node(0).ID(), exchange.OpInfo, []byte(`{"infohash":"`+ih+`"}`))
+	}
+	if info, err := ask(ih.String()); err != nil || swarm.InfohashOf(info) != ih {
+		t.Errorf("the info dict: %d bytes, %v", len(info), err)
+	}
+	for _, other := range []string{strings.Repeat("ab", 20), "x", ""} {
+		if info, err := ask(other); err == nil {
+			t.Errorf("the info dict of %q: %d bytes", other, len(info))
+		}
+	}
 }
 
 // Right pieces of a wrong blob: an author signs a torrent whose pieces all

@@ -33,8 +33,9 @@ type download struct {
 	ih      swarm.Infohash
 	report  func(Progress)
 	holders *holders
-	addrs   []string      // BitTorrent addresses that the link gave
-	image   *imageHashing // set before blobs
+	addrs   []string        // BitTorrent addresses that the link gave
+	image   *imageHashing   // set before blobs
+	ctx     context.Context // of what goes on beside; ends with close
 	stop    context.CancelFunc
 	looking sync.WaitGroup
 
@@ -45,7 +46,7 @@ type download struct {
 
 func (x *Exchange) newDownload(ctx context.Context, ih swarm.Infohash, report func(Progress)) *download {
 	ctx, stop := context.WithCancel(ctx)
-	d := &download{x: x, ih: ih, report: report, holders: newHolders(), stop: stop, from: map[string]int64{}}
+	d := &download{x: x, ih: ih, report: report, holders: newHolders(), ctx: ctx, stop: stop, from: map[string]int64{}}
 	d.looking.Go(func() { d.look(ctx) })
 	return d
 }

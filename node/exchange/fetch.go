@@ -106,6 +106,7 @@ func (x *Exchange) obtain(ctx context.Context, t target, c *candidate, report fu
 	if dl.image, err = x.newImageHashing(c, m); err != nil {
 		return nil, x.contentRefused(ctx, c, "", fmt.Errorf("its torrent map makes no image: %w", err))
 	}
+	dl.looking.Go(func() { dl.learnInfo(dl.ctx) })
 	err = dl.blobs(ctx, m)
 	if errors.Is(err, swarm.ErrWrongContent) || errors.Is(err, swarm.ErrBadInfo) {
 		return nil, x.contentRefused(ctx, c, "", err)
@@ -128,7 +129,8 @@ func (x *Exchange) obtain(ctx context.Context, t target, c *candidate, report fu
 
 // verifyContent derives, from the bytes that are here, the list of blobs and the
 // torrents, and holds the image if they are what its author signed. What passed
-// by while it was fetched, and had its digest, is not read again.
+// by while it was fetched, and had its digest, is not read again, and nothing is
+// where the info dict of the image torrent was learned.
 func (x *Exchange) verifyContent(ctx context.Context, c *candidate, m image.TorrentMap, hashed *imageHashing, mapDigest digest.Digest, report func(Progress)) (*holding, error) {
 	img, err := image.Walk(ctx, image.Descriptor{
 		MediaType: c.release.Image.MediaType, Digest: c.release.Image.Digest, Size: c.release.Image.Size,

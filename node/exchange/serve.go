@@ -30,6 +30,7 @@ func (x *Exchange) Operations() []Operation {
 		{OpEvidence, ledger.MaxEvidence, x.answerEvidence},
 		{OpCosign, maxAnswer, x.answerCosign},
 		{OpBlob, MaxDirectBlob, x.answerBlob},
+		{OpInfo, swarm.MaxInfo, x.answerInfo},
 	}
 }
 
@@ -126,6 +127,26 @@ func (x *Exchange) answerBlob(_ context.Context, _ peer.ID, req []byte) ([]byte,
 		return nil, ErrNotFound
 	}
 	return x.readBlob(q.Digest, MaxDirectBlob)
+}
+
+// answerInfo gives the info dictionary of a held image's torrent.
+func (x *Exchange) answerInfo(_ context.Context, _ peer.ID, req []byte) ([]byte, error) {
+	var q infoRequest
+	if err := decodeStrict(req, &q); err != nil {
+		return nil, err
+	}
+	ih, err := swarm.ParseInfohash(q.Infohash)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrGarbage, err)
+	}
+	if _, held := x.holdings.image(ih); !held {
+		return nil, ErrNotFound
+	}
+	t, err := x.Store.Torrent(ih.String())
+	if err != nil {
+		return nil, err
+	}
+	return t.Info, nil
 }
 
 // ResolveTorrent finds the torrent a stream asks for: its info dictionary and

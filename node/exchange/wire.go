@@ -17,8 +17,8 @@ import (
 // Operations of the direct protocol (/dockchain/<network>/sync/1.0.0). A request
 // is one frame, so is its answer; p2p frames and bounds them. Questions and
 // answers are JSON objects without unknown fields, except for those of OpReconcile
-// and OpCosign, which packages ledger/reconcile and ledger/witness specify, and the answers of OpBlob and OpEvidence,
-// which are the blob and the evidence themselves.
+// and OpCosign, which packages ledger/reconcile and ledger/witness specify, and the answers of OpBlob, OpInfo and OpEvidence,
+// which are the blob, the info dictionary and the evidence themselves.
 //
 //	releases  {"infohash":"2f72…"}                      → {"releases":[PROVED,…]}
 //	release   {"author":"bafk…","repo":"app","tag":"1"} → {"releases":[PROVED]}
@@ -28,6 +28,7 @@ import (
 //	evidence  {"author":"bafk…"}                        → what proves that it broke the rules, as it is gossiped
 //	add-checkpoint request                              → answer of a witness
 //	blob      {"digest":"sha256:…"}                     → the bytes, at most MaxDirectBlob
+//	info      {"infohash":"2f72…"}                      → the info dictionary of an image torrent
 //
 // PROVED is a proved entry as package ledger specifies it: complete in itself.
 const (
@@ -39,6 +40,7 @@ const (
 	OpEvidence  = "evidence"
 	OpCosign    = "add-checkpoint"
 	OpBlob      = "blob"
+	OpInfo      = "info"
 )
 
 const (
@@ -61,6 +63,10 @@ const (
 var ErrGarbage = errors.New("the peer sent garbage")
 
 type releasesRequest struct {
+	Infohash string `json:"infohash"`
+}
+
+type infoRequest struct {
 	Infohash string `json:"infohash"`
 }
 

@@ -46,8 +46,8 @@ func BuildImage(ctx context.Context, name string, files []Source, progress func(
 
 func finishInfo(head, hashes []byte) ([]byte, Infohash, error) {
 	info := append(append(head, hashes...), 'e')
-	if len(info) > maxInfo {
-		return nil, Infohash{}, fmt.Errorf("info dict of %d bytes is longer than %d", len(info), maxInfo)
+	if len(info) > MaxInfo {
+		return nil, Infohash{}, fmt.Errorf("info dict of %d bytes is longer than %d", len(info), MaxInfo)
 	}
 	return info, InfohashOf(info), nil
 }

@@ -23,7 +23,7 @@ var frameLimits = [...]struct {
 }{
 	0: {1, 1}, 1: {1, 1}, 2: {1, 1}, 3: {1, 1}, // choke, unchoke, interested, not interested
 	4:  {5, 5},                         // have
-	5:  {1, 1 + maxInfo/20/8},          // bitfield
+	5:  {1, 1 + MaxInfo/20/8},          // bitfield
 	6:  {13, 13},                       // request
 	7:  {10, 9 + nodeChunk},            // piece
 	8:  {13, 13},                       // cancel

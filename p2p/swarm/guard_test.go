@@ -116,7 +116,7 @@ func FuzzMetadata(f *testing.F) {
 		for _, p := range m.parts {
 			held += len(p.data)
 		}
-		if held > maxInfo {
+		if held > MaxInfo {
 			t.Fatalf("holds %d bytes", held)
 		}
 	})

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -102,6 +103,50 @@ func TestFetchImage(t *testing.T) {
 				t.Error("an image stays loaded though nothing checked its blobs")
 			}
 		})
+	}
+}
+
+// An image torrent may come with hashes that nobody compared with the bytes. The
+// pieces that they fit are served, the others never leave.
+func TestWrongPieceOfAnImageIsNotServed(t *testing.T) {
+	t.Parallel()
+	al := newAlbum(t, 90)
+	info := bytes.Clone(al.info)
+	info[len(info)-2] ^= 1 // the last byte of the last hash
+	ih := InfohashOf(info)
+	tn := newTown(t)
+	alice, bob := tn.node("alice"), tn.node("bob")
+	if err := alice.Seed(t.Context(), info, al.files); err != nil {
+		t.Fatal(err)
+	}
+	l, err := parseInfo(info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := l.numPieces() - 1
+	_, short := l.extent(last)
+	var done atomic.Int64
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := bob.Fetch(ctx, Job{
+			Infohash: ih, Name: al.name, Partial: filepath.Join(t.TempDir(), "partial"), Peers: []string{"alice"},
+			Progress: func(p Progress) { done.Store(p.Done) },
+		})
+		ended <- err
+	}()
+	await(t, "all pieces but one", func() bool { return done.Load() == l.size-short })
+	await(t, "the last one to be refused", func() bool {
+		alice.mu.Lock()
+		defer alice.mu.Unlock()
+		return !alice.open[ih].t.PieceState(last).Complete
+	})
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the fetch ended with %v", err)
+	}
+	if n := bob.seen.count("alice", BadPiece); n > 0 {
+		t.Errorf("%d wrong pieces were served", n)
 	}
 }
 

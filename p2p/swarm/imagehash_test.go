@@ -109,6 +109,55 @@ func TestImageHasherDoubts(t *testing.T) {
 	}
 }
 
+// An info dict that is believed ends the hashing, whenever it comes; one that is
+// not of these files is not believed.
+func TestImageHasherBelieves(t *testing.T) {
+	t.Parallel()
+	data := randomBytes(1, 3<<20)
+	files := []Source{{Path: []string{"a"}, Size: int64(len(data)), Data: data}}
+	info, want, err := BuildImage(t.Context(), "x", files, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	renamed, _, err := BuildImage(t.Context(), "y", files, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved, _, err := BuildImage(t.Context(), "x", []Source{{Path: []string{"b"}, Size: int64(len(data)), Data: data}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unread := []Source{{Path: []string{"a"}, Size: int64(len(data)), Open: func() (io.ReaderAt, io.Closer, error) {
+		return nil, nil, io.ErrClosedPipe
+	}}}
+	for at := range 4 { // before it passes by, twice while it does, and after
+		h, err := NewImageHasher("x", unread)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, bad := range map[string][]byte{"none": nil, "garbage": data, "name": renamed, "path": moved, "cut": info[:len(info)-1]} {
+			if err := h.Believe(bad); !errors.Is(err, ErrBadInfo) {
+				t.Errorf("believing %s: %v", name, err)
+			}
+		}
+		f := h.File(0)
+		for i := range 4 {
+			if i == at {
+				if err := h.Believe(info); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if i < 3 {
+				passBy(t, f, data[i<<20:(i+1)<<20])
+			}
+		}
+		f.Keep()
+		if got, ih, err := h.Finish(t.Context(), nil); err != nil || ih != want || !bytes.Equal(got, info) {
+			t.Errorf("believed before part %d: %s, want %s, %v", at, ih, want, err)
+		}
+	}
+}
+
 // Nothing that passed by is read, and what did not is.
 func TestImageHasherReads(t *testing.T) {
 	t.Parallel()

@@ -15,8 +15,8 @@ import (
 
 // Bounds of what is read from peers.
 const (
-	// maxInfo bounds an info dict. Pieces of 16 MiB reach 3 TiB with it.
-	maxInfo = 4 << 20
+	// MaxInfo bounds an info dict, in bytes. Pieces of 16 MiB reach 3 TiB with it.
+	MaxInfo = 4 << 20
 	// maxFiles bounds the files of an image torrent.
 	maxFiles = 20_100
 )
@@ -185,7 +185,7 @@ type layout struct {
 // parseInfo reads an info dict strictly: it must be byte for byte what
 // BuildLayer or BuildImage writes for the files it names. Errors are ErrBadInfo.
 func parseInfo(info []byte) (*layout, error) {
-	if len(info) > maxInfo {
+	if len(info) > MaxInfo {
 		return nil, fmt.Errorf("%w: info dict of %d bytes", ErrBadInfo, len(info))
 	}
 	var mi metainfo.Info

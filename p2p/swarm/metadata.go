@@ -60,7 +60,7 @@ func (m *metadata) restart(alone bool, now time.Time) {
 // claimed says whether the library may ask a peer that claims this length, and
 // whether the claim alone is a lie.
 func (m *metadata) claimed(peer string, size int64) (ok, lie bool) {
-	if size < 0 || size > maxInfo {
+	if size < 0 || size > MaxInfo {
 		return false, true
 	}
 	if m.size == 0 {

@@ -218,15 +218,24 @@ func (p *partial) setWrong(piece int) {
 }
 
 // hashPiece is the SHA-1 of what the file holds of a piece now.
-func (p *partial) hashPiece(piece int) (sum metainfo.Hash, err error) {
+func (p *partial) hashPiece(piece int) (metainfo.Hash, error) {
 	off, n := p.layout.extent(piece)
+	sum, err := hashRange(p.f.ReadAt, off, n)
+	if err != nil {
+		return sum, fmt.Errorf("reading piece %d: %w", piece, err)
+	}
+	return sum, nil
+}
+
+// hashRange is the SHA-1 of n bytes from off on.
+func hashRange(readAt func(b []byte, off int64) (int, error), off, n int64) (sum metainfo.Hash, err error) {
 	buf := blocks.Get().(*[]byte)
 	defer blocks.Put(buf)
 	h := sha1.New()
 	for n > 0 {
 		b := (*buf)[:min(int64(len(*buf)), n)]
-		if _, err := p.f.ReadAt(b, off); err != nil {
-			return sum, fmt.Errorf("reading piece %d: %w", piece, eofIsUnexpected(err))
+		if _, err := readAt(b, off); err != nil {
+			return sum, eofIsUnexpected(err)
 		}
 		h.Write(b)
 		off, n = off+int64(len(b)), n-int64(len(b))

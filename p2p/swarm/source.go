@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"sort"
 	"sync"
 
@@ -28,15 +29,22 @@ func (f Source) open() (io.ReaderAt, io.Closer, error) {
 }
 
 // A library is the storage of a torrent whose bytes are all here: it reads them
-// where they lie, hashes nothing and writes nothing. The blob store vouches for
-// them; should it be wrong, the other end's piece hashes say so.
+// where they lie and writes nothing. The blob store vouches for the bytes of a
+// layer; should it be wrong, the other end's piece hashes say so. That the hashes
+// of an image are right nobody may have looked at yet (see [ImageHasher.Believe]):
+// each of its pieces is hashed when it is first asked for.
 type library struct {
-	files []Source
-	spans []Span
+	layout *layout
+	files  []Source
+	log    *slog.Logger
+
+	// proving is held while a piece is hashed.
+	proving sync.Mutex
 
 	mu     sync.Mutex
 	open   map[int]volume // by file
-	lost   map[int]bool   // pieces that turned out not to be readable
+	lost   map[int]bool   // pieces that turned out to be wrong or not readable
+	proved []bool         // by piece; nil for a layer
 	closed bool
 }
 
@@ -45,8 +53,12 @@ type volume struct {
 	c io.Closer
 }
 
-func newLibrary(files []Source) *library {
-	return &library{files: files, spans: spans(files), open: map[int]volume{}, lost: map[int]bool{}}
+func newLibrary(l *layout, files []Source, log *slog.Logger) *library {
+	lib := &library{layout: l, files: files, log: log, open: map[int]volume{}, lost: map[int]bool{}}
+	if len(l.files[0].Path) > 0 {
+		lib.proved = make([]bool, l.numPieces())
+	}
+	return lib
 }
 
 // OpenTorrent implements storage.ClientImpl for the one torrent it is given to.
@@ -90,12 +102,13 @@ func (l *library) volume(i int) (io.ReaderAt, error) {
 
 // readAt fills b from the torrent's flat bytes.
 func (l *library) readAt(b []byte, off int64) (n int, err error) {
-	i := sort.Search(len(l.spans), func(i int) bool { return l.spans[i].Offset+l.spans[i].Size > off })
+	spans := l.layout.files
+	i := sort.Search(len(spans), func(i int) bool { return spans[i].Offset+spans[i].Size > off })
 	for ; n < len(b); i++ {
-		if i == len(l.spans) {
+		if i == len(spans) {
 			return n, io.EOF
 		}
-		s := l.spans[i]
+		s := spans[i]
 		if s.Size == 0 {
 			continue
 		}
@@ -114,13 +127,46 @@ func (l *library) readAt(b []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
+// prove hashes a piece, once, where that is called for.
+func (l *library) prove(piece int) error {
+	if l.isProved(piece) {
+		return nil
+	}
+	l.proving.Lock()
+	defer l.proving.Unlock()
+	if l.isProved(piece) {
+		return nil
+	}
+	off, n := l.layout.extent(piece)
+	sum, err := hashRange(l.readAt, off, n)
+	if err != nil {
+		return err
+	}
+	if sum != l.layout.hash(piece) {
+		l.log.Warn("torrent has a piece that is not what its bytes hash to", "name", l.layout.name, "piece", piece)
+		return errWrongPiece
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.proved[piece] = true
+	return nil
+}
+
+func (l *library) isProved(piece int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.proved == nil || l.proved[piece]
+}
+
 type libraryPiece struct {
 	l *library
 	p metainfo.Piece
 }
 
-func (p libraryPiece) ReadAt(b []byte, off int64) (int, error) {
-	n, err := p.l.readAt(b, p.p.Offset()+off)
+func (p libraryPiece) ReadAt(b []byte, off int64) (n int, err error) {
+	if err = p.l.prove(p.p.Index()); err == nil {
+		n, err = p.l.readAt(b, p.p.Offset()+off)
+	}
 	if err != nil {
 		_ = p.MarkNotComplete()
 	}

@@ -151,9 +151,11 @@ func (s *Swarm) Addr() string {
 // Seed makes a torrent available to whoever asks for it, without reading or
 // hashing a byte of it, and announces it where that is on. It is loaded when
 // somebody asks, like those of Config.Resolve; with trackers it is loaded now.
+// The pieces of an image are hashed when they are first asked for; one that is
+// not what the info dict says is not served.
 func (s *Swarm) Seed(_ context.Context, info []byte, files []Source) error {
 	ih := InfohashOf(info)
-	if err := checkSeed(info, files); err != nil {
+	if _, err := checkSeed(info, files); err != nil {
 		return fmt.Errorf("seeding %s: %w", ih, err)
 	}
 	told := seed{info, files}
@@ -205,20 +207,20 @@ func (s *Swarm) Open() int {
 	return len(s.open)
 }
 
-func checkSeed(info []byte, files []Source) error {
+func checkSeed(info []byte, files []Source) (*layout, error) {
 	l, err := parseInfo(info)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(files) != len(l.files) {
-		return fmt.Errorf("%w: %d files instead of %d", ErrBadInfo, len(files), len(l.files))
+		return nil, fmt.Errorf("%w: %d files instead of %d", ErrBadInfo, len(files), len(l.files))
 	}
 	for i, f := range files {
 		if f.Size != l.files[i].Size {
-			return fmt.Errorf("%w: file %d has size %d instead of %d", ErrBadInfo, i, f.Size, l.files[i].Size)
+			return nil, fmt.Errorf("%w: file %d has size %d instead of %d", ErrBadInfo, i, f.Size, l.files[i].Size)
 		}
 	}
-	return nil
+	return l, nil
 }
 
 // load makes sure that a torrent is loaded and stays so for a while. False:
@@ -240,7 +242,8 @@ func (s *Swarm) load(ih Infohash) bool {
 		s.log.Error("info dict has another infohash than it was asked by", "infohash", ih)
 		return false
 	}
-	if err := checkSeed(sd.info, sd.files); err != nil {
+	l, err := checkSeed(sd.info, sd.files)
+	if err != nil {
 		s.log.Error("torrent cannot be seeded", "infohash", ih, "err", err)
 		return false
 	}
@@ -260,7 +263,7 @@ func (s *Swarm) load(ih Infohash) bool {
 	t, _ := s.cl.AddTorrentOpt(torrent.AddTorrentOpts{
 		InfoHash:                 [20]byte(ih),
 		InfoBytes:                sd.info,
-		Storage:                  newLibrary(sd.files),
+		Storage:                  newLibrary(l, sd.files, s.log),
 		ChunkSize:                chunkSize(chunk),
 		DisableInitialPieceCheck: true,
 	})

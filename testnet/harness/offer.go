@@ -92,6 +92,22 @@ func (o *Offer) image(ctx context.Context, img *image.Image) (swarm.Infohash, er
 	return ih, err
 }
 
+// LieAboutImage puts other piece hashes into the image torrent than its bytes
+// have. Those of the layers stay right.
+func (o *Offer) LieAboutImage() *Offer {
+	ih, err := swarm.ParseInfohash(o.Map.Infohash)
+	if err != nil {
+		panic("an offer without an infohash: " + err.Error()) // NewOffer gave it one
+	}
+	t := o.torrents[ih]
+	delete(o.torrents, ih)
+	t.Info = bytes.Clone(t.Info)
+	t.Info[len(t.Info)-2] ^= 1 // the last byte of the last hash
+	ih = swarm.InfohashOf(t.Info)
+	o.torrents[ih] = t
+	return o.Squat(ih.String())
+}
+
 // sign writes the release over the map as it is now.
 func (o *Offer) sign(img *image.Image, name string) {
 	encoded := o.Map.Encode()
@@ -134,6 +150,21 @@ func (o *Offer) Serve(peer *Hostile) *Offer {
 			return nil, fmt.Errorf("%w: %s", p2p.ErrNotFound, q.Digest)
 		}
 		return b, nil
+	})
+	peer.Answer(exchange.OpInfo, func(req []byte) ([]byte, error) {
+		var q struct{ Infohash string }
+		if err := json.Unmarshal(req, &q); err != nil {
+			return nil, err
+		}
+		ih, err := swarm.ParseInfohash(q.Infohash)
+		if err != nil {
+			return nil, err
+		}
+		t, ok := o.torrents[ih]
+		if !ok {
+			return nil, fmt.Errorf("%w: %s", p2p.ErrNotFound, ih)
+		}
+		return t.Info, nil
 	})
 	for ih, t := range o.torrents {
 		peer.Share(ih, t)

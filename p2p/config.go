@@ -81,6 +81,8 @@ type Config struct {
 	// JoinWait is how long lookups wait for the first peer of the routing
 	// table. Default 5 s.
 	JoinWait time.Duration
+
+	headStart time.Duration // of TCP over QUIC, see tcpFirst
 }
 
 var networkName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,47}$`)
@@ -112,6 +114,7 @@ func (c Config) withDefaults() Config {
 	or(&c.RequestTimeout, 30*time.Second)
 	or(&c.Reannounce, 12*time.Hour)
 	or(&c.JoinWait, 5*time.Second)
+	or(&c.headStart, tcpHeadStart)
 	return c
 }
 

@@ -43,7 +43,7 @@ func testConfig(t testing.TB) Config {
 		Key:       testKey(t),
 		Listen:    []string{"/ip4/127.0.0.1/tcp/0"},
 		Validator: goodRecords{},
-		JoinWait:  10 * time.Second,
+		JoinWait:  patience,
 	}
 }
 
@@ -127,10 +127,14 @@ func introduce(t testing.TB, s host.Host, h *Host) {
 	}
 }
 
+// patience is how long a test waits for what must come, on however busy a
+// machine.
+const patience = 3 * time.Minute
+
 // await polls until the condition holds.
 func await(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(patience)
 	for !cond() {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain: %s", what)
@@ -145,7 +149,7 @@ func receive[T any](t testing.TB, what string, ch <-chan T) T {
 	select {
 	case v := <-ch:
 		return v
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("waited in vain: %s", what)
 		panic("unreachable")
 	}

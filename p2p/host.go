@@ -14,6 +14,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	routedhost "github.com/libp2p/go-libp2p/p2p/host/routed"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
 	"golang.org/x/sync/errgroup"
 )
@@ -78,7 +79,7 @@ func New(cfg Config, log *slog.Logger) (_ *Host, err error) {
 		return nil, fmt.Errorf("opening dht: %w", err)
 	}
 	h.onClose(h.dht.Close)
-	h.net = routedhost.Wrap(h.lib, h.dht)
+	h.net = routedhost.Wrap(h.lib, finder{h})
 
 	if h.gossip, err = newGossip(h.lib, prefix); err != nil {
 		return nil, fmt.Errorf("opening gossip: %w", err)
@@ -201,6 +202,10 @@ func (h *Host) Connect(ctx context.Context, addr string) error {
 func (h *Host) connect(ctx context.Context, info peer.AddrInfo) error {
 	if h.bans.has(info.ID) {
 		return fmt.Errorf("connecting to %s: %w", info.ID, ErrBlocked)
+	}
+	// Who calls this paces the attempts itself, or is a person who wants one now.
+	if n, ok := h.lib.Network().(interface{ Backoff() *swarm.DialBackoff }); ok {
+		n.Backoff().Clear(info.ID)
 	}
 	if err := h.net.Connect(ctx, info); err != nil {
 		return fmt.Errorf("connecting to %s: %w", info.ID, oneLine(err))

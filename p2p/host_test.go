@@ -3,8 +3,12 @@ package p2p
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,6 +17,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 )
 
 var tcpAndQUIC = []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}
@@ -57,7 +62,7 @@ func TestPeersAreDescribed(t *testing.T) {
 
 func TestTCPIsPreferred(t *testing.T) {
 	t.Parallel()
-	a := openHost(t, func(c *Config) { c.Listen = tcpAndQUIC })
+	a := openHost(t, func(c *Config) { c.Listen, c.headStart = tcpAndQUIC, patience })
 	b := openHost(t, func(c *Config) { c.Listen = tcpAndQUIC })
 	info := peer.AddrInfo{ID: b.ID(), Addrs: b.lib.Network().ListenAddresses()}
 	if len(info.Addrs) != 2 {
@@ -106,7 +111,7 @@ func TestQUICWorksAlone(t *testing.T) {
 	}
 }
 
-func TestRankTCPFirst(t *testing.T) {
+func TestTCPFirst(t *testing.T) {
 	t.Parallel()
 	addrs := func(list ...string) []ma.Multiaddr {
 		var out []ma.Multiaddr
@@ -128,11 +133,11 @@ func TestRankTCPFirst(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			var first []string
-			ranked := rankTCPFirst(tt.in)
+			ranked := tcpFirst(tcpHeadStart)(tt.in)
 			for _, r := range ranked {
 				if r.Delay == 0 {
 					first = append(first, r.Addr.String())
-				} else if r.Delay < quicDelay {
+				} else if r.Delay < tcpHeadStart {
 					t.Errorf("%s is dialled after %s", r.Addr, r.Delay)
 				}
 			}
@@ -220,15 +225,18 @@ func FuzzParseAddr(f *testing.F) {
 	})
 }
 
-// TestEventsAlternate connects and disconnects, and sees each told once.
+// TestEventsAlternate connects and disconnects, and sees each told once. The
+// other end is a stranger: the DHT of a node of ours would connect again.
 func TestEventsAlternate(t *testing.T) {
 	t.Parallel()
-	a, b := startHost(t, nil), openHost(t, nil)
+	a, b := startHost(t, nil), stranger(t)
 	events := make(chan string, 10)
 	a.OnConnect(func(id peer.ID) { events <- "+" + id.String() })
 	a.OnDisconnect(func(id peer.ID) { events <- "-" + id.String() })
 	for range 3 {
-		connect(t, a, b)
+		if err := a.connect(t.Context(), peer.AddrInfo{ID: b.ID(), Addrs: b.Addrs()}); err != nil {
+			t.Fatal(err)
+		}
 		if got := receive(t, "connect", events); got != "+"+b.ID().String() {
 			t.Fatalf("event %s", got)
 		}
@@ -301,15 +309,17 @@ func TestBansEndAndAreBounded(t *testing.T) {
 // that comes up later.
 func TestBootstrap(t *testing.T) {
 	t.Parallel()
-	listed, known, late := startHost(t, nil), startHost(t, nil), openHost(t, nil)
-	lateAddr, lateKey := late.Addrs()[0], late.cfg.Key
-	if err := late.Close(); err != nil {
+	listed, known := startHost(t, nil), startHost(t, nil)
+	lateKey := testKey(t)
+	lateID, err := peer.IDFromPrivateKey(lateKey)
+	if err != nil {
 		t.Fatal(err)
 	}
+	gate := newGate(t)
 	var mu sync.Mutex
 	seen := map[peer.ID][]string{}
 	h := startHost(t, func(c *Config) {
-		c.Bootstrap = []string{listed.Addrs()[0], lateAddr}
+		c.Bootstrap = []string{listed.Addrs()[0], gate.addr() + "/p2p/" + lateID.String()}
 		c.Known = func() []string { return []string{"damaged", known.Addrs()[0]} }
 		c.Seen = func(id peer.ID, addrs []string) {
 			mu.Lock()
@@ -319,16 +329,16 @@ func TestBootstrap(t *testing.T) {
 	})
 	has := func(id peer.ID) bool { return len(h.lib.Network().ConnsToPeer(id)) > 0 }
 	await(t, "listed and known peer", func() bool { return has(listed.ID()) && has(known.ID()) })
-	startHost(t, func(c *Config) {
-		c.Key = lateKey
-		c.Listen = []string{strings.Split(lateAddr, "/p2p/")[0]}
-	})
-	await(t, "late peer", func() bool { return has(late.ID()) })
+	await(t, "the late peer to be missed", func() bool { return gate.missed.Load() > 0 })
+	gate.open(startHost(t, func(c *Config) { c.Key = lateKey }))
+	await(t, "late peer", func() bool { return has(lateID) })
 	await(t, "addresses to be remembered", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		return len(seen) == 3
 	})
+	mu.Lock()
+	defer mu.Unlock()
 	for id, addrs := range seen {
 		for _, a := range addrs {
 			if info, err := ParseAddr(a); err != nil || info.ID != id {
@@ -336,6 +346,61 @@ func TestBootstrap(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A gate is an address at which a host can be reached once it is open.
+type gate struct {
+	l      net.Listener
+	missed atomic.Int64
+	to     atomic.Pointer[string]
+}
+
+func newGate(t testing.TB) *gate {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	g := &gate{l: l}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go g.lead(c)
+		}
+	}()
+	return g
+}
+
+func (g *gate) addr() string {
+	return "/ip4/127.0.0.1/tcp/" + strconv.Itoa(g.l.Addr().(*net.TCPAddr).Port)
+}
+
+func (g *gate) open(h *Host) {
+	_, addr, _ := manet.DialArgs(h.lib.Network().ListenAddresses()[0])
+	g.to.Store(&addr)
+}
+
+func (g *gate) lead(c net.Conn) {
+	defer c.Close()
+	to := g.to.Load()
+	if to == nil {
+		g.missed.Add(1)
+		return
+	}
+	far, err := net.Dial("tcp", *to)
+	if err != nil {
+		return
+	}
+	defer far.Close()
+	go func() {
+		io.Copy(far, c)
+		far.Close()
+	}()
+	io.Copy(c, far)
 }
 
 func TestBackoffGrowsToALimit(t *testing.T) {

@@ -175,6 +175,28 @@ func (h *Host) awaitTable(ctx context.Context) error {
 	return nil
 }
 
+// A finder finds the addresses of a peer in the DHT. Unlike the DHT itself it
+// takes those that the lookup brought for good also when the DHT did not get
+// through to the peer, as happens to one that was connected a moment ago.
+type finder struct{ h *Host }
+
+func (f finder) FindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, error) {
+	var err error
+	for range 2 { // the first to be asked may have been in the same state
+		var info peer.AddrInfo
+		if info, err = f.h.dht.FindPeer(ctx, id); err == nil {
+			return info, nil
+		}
+		if addrs := f.h.lib.Peerstore().Addrs(id); len(addrs) > 0 && ctx.Err() == nil {
+			return peer.AddrInfo{ID: id, Addrs: addrs}, nil
+		}
+		if ctx.Err() != nil || !errors.Is(err, routing.ErrNotFound) {
+			break
+		}
+	}
+	return peer.AddrInfo{}, err
+}
+
 // Refresh fills the routing table by looking up keys near this node and far
 // from it. It happens by itself when the first peers are met; Refresh waits for
 // another round.

@@ -52,7 +52,8 @@ func TestRequest(t *testing.T) {
 	if _, err := a.Request(t.Context(), b.ID(), "Echo!", nil); err == nil {
 		t.Error("request with a bad name was sent")
 	}
-	if s := b.Stats(); s.RequestsServed != 6 || s.RequestsBroken != 0 {
+	await(t, "all to be counted", func() bool { return b.Stats().RequestsServed == 6 }) // after the answer went
+	if s := b.Stats(); s.RequestsBroken != 0 {
 		t.Errorf("answerer counts %+v", s)
 	}
 }
@@ -142,6 +143,11 @@ func TestConcurrencyIsBounded(t *testing.T) {
 	if _, err := other.Request(t.Context(), b.ID(), "echo", nil); err != nil {
 		t.Errorf("another peer's request: %v", err)
 	}
+	await(t, "its place to be free", func() bool { // which is after the answer went
+		b.server.mu.Lock()
+		defer b.server.mu.Unlock()
+		return b.server.total == 3
+	})
 	hold(other)
 	hold(other)
 	if _, err := other.Request(t.Context(), b.ID(), "echo", nil); !errors.Is(err, ErrBusy) {
@@ -240,7 +246,7 @@ func TestSlowLoris(t *testing.T) {
 
 func TestHandlersHaveADeadline(t *testing.T) {
 	t.Parallel()
-	a, b := pair(t, func(c *Config) { c.RequestTimeout = 50 * time.Millisecond })
+	a, b := pair(t, func(c *Config) { c.RequestTimeout = time.Second })
 	b.Handle("sleep", 10, func(ctx context.Context, _ peer.ID, _ []byte) ([]byte, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()

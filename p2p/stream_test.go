@@ -125,7 +125,7 @@ func TestOpenStreamsProtectTheConnection(t *testing.T) {
 func TestStreamWithoutHandlerIsRefused(t *testing.T) {
 	t.Parallel()
 	a, b := pair(t, nil)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	c, err := a.DialStream(ctx, b.ID())
 	if err != nil { // the reset may come while the stream is being opened
@@ -135,7 +135,7 @@ func TestStreamWithoutHandlerIsRefused(t *testing.T) {
 		return
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(30 * time.Second))
+	c.SetDeadline(time.Now().Add(patience))
 	c.Write([]byte("hello"))
 	if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("read = %v, want a reset", err)

@@ -50,7 +50,7 @@ func newLibp2p(cfg Config, policy *addrPolicy, bans *bans, bt protocol.ID) (_ ho
 		libp2p.ConnectionManager(conns),
 		libp2p.ConnectionGater(bans),
 		libp2p.AddrsFactory(policy.announced),
-		libp2p.SwarmOpts(swarm.WithDialRanker(rankTCPFirst)),
+		libp2p.SwarmOpts(swarm.WithDialRanker(tcpFirst(cfg.headStart))),
 		libp2p.DisableRelay(),
 		libp2p.DisableMetrics(),
 	}
@@ -93,30 +93,32 @@ func listen(h host.Host, addrs []string) error {
 	return nil
 }
 
-// quicDelay is the head start that TCP has over everything else.
-const quicDelay = 300 * time.Millisecond
+// tcpHeadStart is what TCP has over everything else.
+const tcpHeadStart = 300 * time.Millisecond
 
-// rankTCPFirst orders the dials to a peer: TCP at once, the rest a little later
-// in libp2p's own order. A TCP connection in the middle of its handshake holds
-// the later dials back, so QUIC is used only where TCP cannot pass.
-func rankTCPFirst(addrs []ma.Multiaddr) []network.AddrDelay {
-	var first, rest []ma.Multiaddr
-	for _, a := range addrs {
-		if transportRank(a) == 0 {
-			first = append(first, a)
-		} else {
-			rest = append(rest, a)
+// tcpFirst orders the dials to a peer: TCP at once, the rest a little later in
+// libp2p's own order. A TCP connection in the middle of its handshake holds the
+// later dials back, so QUIC is used only where TCP cannot pass.
+func tcpFirst(headStart time.Duration) network.DialRanker {
+	return func(addrs []ma.Multiaddr) []network.AddrDelay {
+		var first, rest []ma.Multiaddr
+		for _, a := range addrs {
+			if transportRank(a) == 0 {
+				first = append(first, a)
+			} else {
+				rest = append(rest, a)
+			}
 		}
+		ranked := swarm.DefaultDialRanker(first)
+		var delay time.Duration
+		if len(first) > 0 {
+			delay = headStart
+		}
+		for _, r := range swarm.DefaultDialRanker(rest) {
+			ranked = append(ranked, network.AddrDelay{Addr: r.Addr, Delay: r.Delay + delay})
+		}
+		return ranked
 	}
-	ranked := swarm.DefaultDialRanker(first)
-	var delay time.Duration
-	if len(first) > 0 {
-		delay = quicDelay
-	}
-	for _, r := range swarm.DefaultDialRanker(rest) {
-		ranked = append(ranked, network.AddrDelay{Addr: r.Addr, Delay: r.Delay + delay})
-	}
-	return ranked
 }
 
 // transportRank is 0 for direct TCP, 1 for other direct and 2 for relayed

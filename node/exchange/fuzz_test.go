@@ -7,6 +7,7 @@ import (
 
 	"github.com/dockchains/dockchain/index"
 	"github.com/dockchains/dockchain/ledger"
+	"github.com/dockchains/dockchain/ledger/ledgertest"
 	"github.com/dockchains/dockchain/ledger/quota"
 	"github.com/dockchains/dockchain/ledger/reconcile"
 	"github.com/dockchains/dockchain/ledger/witness"
@@ -14,6 +15,14 @@ import (
 	"github.com/dockchains/dockchain/p2p/swarm"
 	"github.com/dockchains/dockchain/reputation"
 )
+
+// steadyAuthor is the same one in every process that a fuzz target runs in.
+func steadyAuthor(t testing.TB) *author {
+	t.Helper()
+	a := &author{ledger: ledger.New(ledger.NewMem(), "public"), key: ledgertest.Key(1)}
+	a.id = ledgertest.Author(t, a.ledger, a.key)
+	return a
+}
 
 // newListener is as much of an exchange as hears and answers peers, over a store
 // of its own.
@@ -59,7 +68,7 @@ func newListener(f *testing.F) *Exchange {
 // log is not passed on.
 func FuzzGossip(f *testing.F) {
 	x := newListener(f)
-	honest := newAuthor(f)
+	honest := steadyAuthor(f)
 	older, last := honest.release(f, "1", anInfohash), honest.release(f, "2", anInfohash)
 	head, err := honest.ledger.Head(honest.id)
 	if err != nil {
@@ -98,7 +107,7 @@ func FuzzGossip(f *testing.F) {
 
 // A record of the DHT is taken only under the key that its author may write.
 func FuzzRecord(f *testing.F) {
-	a := newAuthor(f)
+	a := steadyAuthor(f)
 	p := a.release(f, "1", anInfohash)
 	ih, err := swarm.ParseInfohash(anInfohash)
 	if err != nil {

@@ -4,7 +4,9 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/dockchains/dockchain/ledger"
 	"github.com/dockchains/dockchain/ledger/ledgertest"
@@ -66,6 +68,46 @@ func BenchmarkExtend(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.N*n)/b.Elapsed().Seconds(), "entries/s")
+}
+
+// BenchmarkReplay reads logs of ten entries each, as most are.
+func BenchmarkReplay(b *testing.B) {
+	const logs, entries = 50, 10
+	type log struct {
+		author     ledger.AuthorID
+		leaves     [][]byte
+		checkpoint []byte
+	}
+	all := make([]log, logs)
+	for i := range all {
+		l, author := newLog(b, ledgertest.Key(uint64(i)), entries-1)
+		head, err := l.Head(author)
+		if err != nil {
+			b.Fatal(err)
+		}
+		all[i] = log{author, mustBeSound(b, l, author), head.Checkpoint}
+	}
+	b.ReportAllocs()
+	before := ownCPU(b)
+	for b.Loop() {
+		fresh := ledger.New(ledger.NewMem(), "public")
+		for _, l := range all {
+			if _, err := fresh.Extend(b.Context(), l.author, 0, l.leaves, l.checkpoint); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64((ownCPU(b)-before).Nanoseconds())/float64(b.N*logs*entries), "cpu-ns/entry")
+}
+
+// ownCPU is the time that this process has had of the processors.
+func ownCPU(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // BenchmarkAppend is 1,024 writers in one log and spread over a thousand, in

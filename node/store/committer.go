@@ -22,8 +22,9 @@ const maxGroup = 256
 // There is no goroutine of its own: the first to come writes, and those who
 // come while it writes form the next group, which one of them writes.
 type committer struct {
-	db   *badger.DB
-	room func() error // whether the disk has some
+	db      *badger.DB
+	room    func() error // whether the disk has some
+	settled settled      // as the last commits left their logs
 
 	mu      sync.Mutex
 	idle    sync.Cond // on mu: signalled when busy falls
@@ -116,15 +117,22 @@ func (c *committer) close() {
 // after a crash counts for nothing.
 func (c *committer) write(group []*commit) {
 	g := newGroupWrite(c.db)
+	g.settled = &c.settled
 	defer func() { g.txn.Discard() }()
 	failed := c.room()
 	if failed == nil {
 		failed = g.write(group)
 	}
 	if failed == nil {
+		for author, h := range g.heads {
+			if !g.spilled[author] {
+				c.settled.set(author, h.Size)
+			}
+		}
 		return
 	}
 	for _, r := range group {
+		c.settled.forget(r.author)
 		if r.err == nil {
 			r.err = failed
 		}
@@ -140,13 +148,15 @@ type groupWrite struct {
 	heads   map[ledger.AuthorID]ledger.Head // what this group commits to
 	changes map[ledger.AuthorID]map[string][]byte
 	taken   map[ledger.AuthorID]bool // of whom this group takes over what is staged
+	spilled map[ledger.AuthorID]bool // of whom changes are to be moved by the next commit
+	settled *settled                 // nil: nothing is known
 }
 
 func newGroupWrite(db *badger.DB) *groupWrite {
 	return &groupWrite{
 		db: db, txn: db.NewTransaction(true),
 		heads: map[ledger.AuthorID]ledger.Head{}, changes: map[ledger.AuthorID]map[string][]byte{},
-		taken: map[ledger.AuthorID]bool{},
+		taken: map[ledger.AuthorID]bool{}, spilled: map[ledger.AuthorID]bool{},
 	}
 }
 
@@ -155,8 +165,10 @@ func (g *groupWrite) write(group []*commit) error {
 		if r.err = g.admit(r); r.err != nil {
 			continue
 		}
-		if err := g.redo(r.author); err != nil {
-			return err
+		if !g.isSettled(r) {
+			if err := g.redo(r.author); err != nil {
+				return err
+			}
 		}
 		if err := g.records(r); err != nil {
 			return err
@@ -177,6 +189,12 @@ func (g *groupWrite) admit(r *commit) error {
 	if err := r.ctx.Err(); err != nil {
 		return err
 	}
+	if r.head.Size != r.first+uint64(len(r.leaves)) || len(r.head.Checkpoint) == 0 {
+		return fmt.Errorf("%w: head does not fit the entries", ErrInvalid)
+	}
+	if g.isSettled(r) {
+		return nil
+	}
 	have := g.heads[r.author].Size
 	if have == 0 {
 		var err error
@@ -184,10 +202,13 @@ func (g *groupWrite) admit(r *commit) error {
 			return err
 		}
 	}
-	if r.head.Size != r.first+uint64(len(r.leaves)) || len(r.head.Checkpoint) == 0 {
-		return fmt.Errorf("%w: head does not fit the entries", ErrInvalid)
-	}
 	return g.admitStaged(r, have)
+}
+
+// isSettled tells whether r continues its log as it is known to be, before
+// anything of this group is added to it.
+func (g *groupWrite) isSettled(r *commit) bool {
+	return g.heads[r.author].Size == 0 && g.settled != nil && g.settled.is(r.author, r.first)
 }
 
 // admitStaged is admit as far as it is about what is staged beyond the entries
@@ -263,6 +284,7 @@ func (g *groupWrite) finishAuthor(author ledger.AuthorID) error {
 	changes := g.changes[author]
 	spill := len(changes) > maxDirect || weight(changes) > maxDirectBytes
 	if spill {
+		g.spilled[author] = true
 		if err := g.spill(author, changes); err != nil {
 			return err
 		}

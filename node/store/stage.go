@@ -53,6 +53,7 @@ func (l Ledgers) Stage(ctx context.Context, author ledger.AuthorID, first uint64
 	if l.s.closed {
 		return ErrClosed
 	}
+	l.s.commits.settled.forget(author)
 	g := newGroupWrite(l.s.db)
 	defer func() { g.txn.Discard() }()
 	if err := g.stage(author, first, leaves, hashes, st); err != nil {

@@ -105,6 +105,11 @@ func (l *Ledger) ProveConsistency(ctx context.Context, author AuthorID, older, n
 	return proof, ctx.Err()
 }
 
+// RootAt returns the root that a log had at a size, at least 1.
+func (l *Ledger) RootAt(author AuthorID, size uint64) (tlog.Hash, error) {
+	return l.rootAt(author, size)
+}
+
 // Range returns entries from to to-1, or as many from the first of them as fit
 // into maxBytes, but at least one. A range that begins at the end of the log is
 // empty; beyond it is ErrNotFound.

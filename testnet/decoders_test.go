@@ -15,17 +15,16 @@ import (
 // trusted are functions that look like decoders and take nothing apart
 // themselves: what they hand on to is fuzzed.
 var trusted = map[string]string{
-	"cmd/dockchain.readProof":       "reads a file",
-	"ledger/witness.readCheckpoint": "joins two decoders, of what this node signed",
-	"node.parsePlatform":            "joins an empty text and a decoder",
-	"node/transport.ReadLayout":     "names a directory",
-	"node/transport.readDir":        "opens a directory",
-	"node/transport.ReadArchive":    "names a file",
-	"node/transport.readArchive":    "opens a file",
-	"node/transport.ReadStream":     "names a stream",
-	"node/transport.ReadRegistry":   "names a registry",
-	"node/transport.readRegistry":   "asks a registry",
-	"p2p.answerLimit":               "looks a word up",
+	"cmd/dockchain.readProof":     "reads a file",
+	"node.parsePlatform":          "joins an empty text and a decoder",
+	"node/transport.ReadLayout":   "names a directory",
+	"node/transport.readDir":      "opens a directory",
+	"node/transport.ReadArchive":  "names a file",
+	"node/transport.readArchive":  "opens a file",
+	"node/transport.ReadStream":   "names a stream",
+	"node/transport.ReadRegistry": "names a registry",
+	"node/transport.readRegistry": "asks a registry",
+	"p2p.answerLimit":             "looks a word up",
 }
 
 // TestEveryDecoderIsFuzzed wants every function that takes bytes, text or a

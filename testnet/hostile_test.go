@@ -517,10 +517,10 @@ func TestShrinkingLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, answer := range map[string][]byte{
-		"an older checkpoint":                testnet.EncodeLog(3, 2, nil, short.Checkpoint),
-		"an older checkpoint, claiming more": testnet.EncodeLog(3, 9, nil, short.Checkpoint),
-		"entries past an older checkpoint":   testnet.EncodeLog(3, 2, leaves[2:], short.Checkpoint),
-		"entries from elsewhere":             testnet.EncodeLog(1, 2, leaves[1:2], short.Checkpoint),
+		"an older checkpoint":                testnet.EncodeLog(2, nil, short.Checkpoint),
+		"an older checkpoint, claiming more": testnet.EncodeLog(9, nil, short.Checkpoint),
+		"entries past an older checkpoint":   testnet.EncodeLog(2, leaves[2:], short.Checkpoint),
+		"entries from elsewhere":             testnet.EncodeLog(2, leaves[1:2], short.Checkpoint),
 	} {
 		l.hostile.Answer(exchange.OpLog, func([]byte) ([]byte, error) { return answer, nil })
 		ctx, cancel := testnet.Deadline(t)
@@ -558,7 +558,7 @@ func TestEntriesOfAMegabyte(t *testing.T) {
 	})
 	l.hostile.Answer(exchange.OpReconcile, testnet.AnswerHead(author.ID, 2, tlog.Hash{}))
 	l.hostile.Answer(exchange.OpLog, func([]byte) ([]byte, error) {
-		return testnet.EncodeLog(0, 2, [][]byte{proved.Inception, huge}, proved.Checkpoint), nil
+		return testnet.EncodeLog(2, [][]byte{proved.Inception, huge[:ledger.MaxLeaf]}, proved.Checkpoint), nil
 	})
 	ctx, cancel := testnet.Deadline(t)
 	defer cancel()

@@ -1,25 +1,13 @@
 package exchange
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/dockchains/dockchain/ledger"
-	"github.com/dockchains/dockchain/ledger/evidence"
 	"github.com/dockchains/dockchain/reputation"
-)
-
-const (
-	// catchUpTimeout bounds one catch-up of one log from one peer.
-	catchUpTimeout = time.Minute
-	// maxCatchUpBytes bounds the entries of one catch-up, which are held in
-	// memory until the checkpoint over them is verified.
-	maxCatchUpBytes = 64 << 20
 )
 
 // Judgement is the gossip validator's answer.
@@ -110,130 +98,4 @@ func isForgery(err error) bool {
 func (x *Exchange) isLatest(e *ledger.Entry) bool {
 	head, err := x.Ledger.Head(e.Author)
 	return err == nil && e.Index+1 == head.Size
-}
-
-// CatchUp fetches what is missing here of an author's log from a peer, verifies
-// it and folds it into the index. That this node has it already is no error.
-func (x *Exchange) CatchUp(ctx context.Context, author ledger.AuthorID, from peer.ID) error {
-	ctx, cancel := context.WithTimeout(ctx, catchUpTimeout)
-	defer cancel()
-	unlock, err := x.logLock.lock(ctx, string(author))
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	head, err := x.Ledger.Head(author)
-	if err != nil && !notFound(err) {
-		return err
-	}
-	if x.isFrozen(author) {
-		return fmt.Errorf("catching up with the log of %s: %w", author, ledger.ErrFrozen)
-	}
-	entries, err := x.pullAndExtend(ctx, author, head, from)
-	if err != nil || len(entries) == 0 {
-		return err
-	}
-	if err := x.apply(entries); err != nil {
-		return fmt.Errorf("indexing the log of %s: %w", author, err)
-	}
-	x.log.Debug("log extended", "author", author, "entries", len(entries), "peer", from)
-	if author == x.Me.ID {
-		x.log.Warn("entries of this author's own log were missing here: it was restored from a backup, or somebody else signs with its key", "from", entries[0].Index, "entries", len(entries))
-	}
-	return nil
-}
-
-// pullAndExtend fetches what is missing, verifies and keeps it. The log at the
-// peer may be another one than ours by the same author: then that is proven.
-func (x *Exchange) pullAndExtend(ctx context.Context, author ledger.AuthorID, head ledger.Head, from peer.ID) ([]*ledger.Entry, error) {
-	first := head.Size
-	var inception []byte
-	if first > 0 {
-		begin, err := x.Ledger.Leaves(author, 0, 1)
-		if err != nil {
-			return nil, err
-		}
-		inception = begin[0]
-	}
-	leaves, checkpoint, err := x.pullLog(ctx, author, first, from, func(begin []byte, entries uint64, bytes int) error {
-		if first == 0 {
-			inception = begin
-		}
-		return x.fits(ctx, author, inception, entries, bytes)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("fetching the log of %s: %w", author, err)
-	}
-	if len(leaves) == 0 && (first == 0 || bytes.Equal(checkpoint, head.Checkpoint)) {
-		return nil, nil
-	}
-	if err := x.mayKeep(ctx, author, inception, len(leaves), sizeOf(leaves)); err != nil {
-		return nil, fmt.Errorf("keeping the log of %s: %w", author, err)
-	}
-	entries, err := x.Ledger.Extend(ctx, author, first, leaves, checkpoint)
-	if errors.Is(err, ledger.ErrBadRange) && first > 0 { // made up, or it began otherwise
-		first = 0
-		if leaves, checkpoint, err = x.pullLog(ctx, author, first, from, nil); err != nil {
-			return nil, fmt.Errorf("fetching the log of %s: %w", author, err)
-		}
-		entries, err = x.Ledger.Extend(ctx, author, first, leaves, checkpoint)
-	}
-	switch {
-	case err == nil:
-		return entries, nil
-	case errors.Is(err, ledger.ErrShrunk) && len(leaves) == 0:
-		return nil, nil // the peer is behind
-	case errors.Is(err, ledger.ErrFork):
-		x.convict(ctx, author, func() (*evidence.Proof, error) {
-			return evidence.FromRange(ctx, x.Ledger, author, first, leaves, checkpoint)
-		})
-	case errors.Is(err, ledger.ErrWrongState):
-		if f, err := x.Ledger.Fault(author); err == nil {
-			x.publishEvidence(ctx, f.Evidence)
-		}
-	case isForgery(err):
-		x.blame(from, reputation.BadSignature)
-	}
-	return nil, fmt.Errorf("verifying the log of %s: %w", author, err)
-}
-
-// pullLog fetches the entries from an index up to the peer's checkpoint. After
-// each part of it fits, if not nil, is asked whether to go on: with the first
-// entry, how many there are going to be, and the bytes so far.
-func (x *Exchange) pullLog(ctx context.Context, author ledger.AuthorID, from uint64, p peer.ID,
-	fits func(first []byte, entries uint64, bytes int) error) (leaves [][]byte, checkpoint []byte, err error) {
-	size := 0
-	for {
-		next := from + uint64(len(leaves))
-		b, err := x.Net.Request(ctx, p, OpLog, encode(logRequest{Author: string(author), From: next}))
-		if err != nil {
-			return nil, nil, err
-		}
-		a, err := decodeLog(b)
-		if err == nil && a.First != next {
-			err = fmt.Errorf("%w: entries from %d instead of %d", ErrGarbage, a.First, next)
-		}
-		if err != nil {
-			x.blame(p, reputation.BrokenPromise)
-			return nil, nil, err
-		}
-		if len(a.Leaves) == 0 && next < a.Size {
-			x.blame(p, reputation.BrokenPromise)
-			return nil, nil, fmt.Errorf("%w: no entries of the %d it has", ErrGarbage, a.Size)
-		}
-		leaves = append(leaves, a.Leaves...)
-		size += sizeOf(a.Leaves)
-		if fits != nil && len(leaves) > 0 {
-			if err := fits(leaves[0], a.Size-from, size); err != nil {
-				return nil, nil, err
-			}
-		}
-		have := from + uint64(len(leaves))
-		if have >= a.Size || len(a.Leaves) == 0 {
-			return leaves, a.Checkpoint, nil
-		}
-		if size > maxCatchUpBytes {
-			return nil, nil, fmt.Errorf("more than %d bytes of entries are missing", maxCatchUpBytes)
-		}
-	}
 }

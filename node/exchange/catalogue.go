@@ -125,7 +125,7 @@ func (x *Exchange) isOf(r index.Record, t target) bool {
 
 // recordAt reads a release out of the ledger as the catalogue would have it.
 func (x *Exchange) recordAt(ctx context.Context, at store.ReleaseAt) (index.Record, error) {
-	leaves, err := x.Ledger.Range(ctx, at.Author, at.Index, at.Index+1, maxLogAnswer)
+	leaves, err := x.Ledger.Range(ctx, at.Author, at.Index, at.Index+1, maxPage)
 	if err != nil {
 		return index.Record{}, err
 	}

@@ -68,14 +68,38 @@ func (x *Exchange) workOff(ctx context.Context, c catchUp) {
 	if c.author == "" {
 		err = x.compare(ctx, from)
 	} else {
-		err = x.CatchUp(ctx, c.author, from)
+		before := x.reached(ctx, c.author)
+		if head, herr := x.Ledger.Head(c.author); herr != nil || head.Size < c.size {
+			err = x.CatchUp(ctx, c.author, from)
+		}
 		x.adoptCosignatures(ctx, c.author, c.signed)
+		if x.reached(ctx, c.author) > before {
+			c.tries = 0
+		}
 	}
 	if err != nil && ctx.Err() == nil {
 		x.log.Debug("not caught up", "peer", from, "author", c.author, "err", err)
 	}
 	if c.author != "" && ctx.Err() == nil {
 		x.tryLater(c)
+	}
+}
+
+// reached is how far a log reaches here, 0 when that cannot be told.
+func (x *Exchange) reached(ctx context.Context, author ledger.AuthorID) uint64 {
+	size, _, err := x.Ledger.Reached(ctx, author)
+	if err != nil {
+		return 0
+	}
+	return size
+}
+
+// resumeLater goes on, soon and with whoever there is, with a log of which only
+// some could be had.
+func (x *Exchange) resumeLater(author ledger.AuthorID, from peer.ID) {
+	st, err := x.Ledger.Staged(author)
+	if err == nil {
+		x.wantLater(catchUp{author: author, from: from, size: st.Size + 1}, firstRetry)
 	}
 }
 

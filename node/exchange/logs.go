@@ -98,7 +98,7 @@ func (x *Exchange) Log(ctx context.Context, req LogRequest) (Log, error) {
 	}
 	to := min(head.Size, from+limit)
 	for from < to {
-		leaves, err := x.Ledger.Range(ctx, author, from, to, maxLogAnswer)
+		leaves, err := x.Ledger.Range(ctx, author, from, to, maxPage)
 		if err != nil {
 			return Log{}, err
 		}

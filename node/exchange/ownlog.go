@@ -12,6 +12,7 @@ import (
 
 	"github.com/dockchains/dockchain/ledger"
 	"github.com/dockchains/dockchain/ledger/note"
+	"github.com/dockchains/dockchain/ledger/reconcile"
 	"github.com/dockchains/dockchain/ledger/witness"
 	"github.com/dockchains/dockchain/reputation"
 )
@@ -154,15 +155,11 @@ func (x *Exchange) askPeersForOwn(ctx context.Context) {
 // hasOtherOwn tells whether a peer says that it has another log of this author
 // than the one here or its beginning.
 func (x *Exchange) hasOtherOwn(ctx context.Context, p peer.ID, head ledger.Head) bool {
-	b, err := x.Net.Request(ctx, p, OpLog, encode(logRequest{Author: string(x.Me.ID), From: head.Size}))
+	parts, err := x.askParts(ctx, p, reconcile.Pull{MaxBytes: 1, Wants: []reconcile.Want{{Author: x.Me.ID, From: head.Size}}})
 	if err != nil {
 		return false
 	}
-	a, err := decodeLog(b)
-	if err != nil {
-		x.blame(p, reputation.BrokenPromise)
-		return false
-	}
+	a := parts[0]
 	return a.Size > head.Size || a.Size == head.Size && noteText(a.Checkpoint) != noteText(head.Checkpoint)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -20,6 +21,8 @@ const (
 	// maxFailures is how many logs in a row a peer may fail to give before the
 	// comparison with it ends.
 	maxFailures = 8
+	// ManyParts is how many bytes of entries are asked for at once, of many logs.
+	ManyParts = 256 << 10
 )
 
 // noteHeads brings the index of heads up to what entries were added to.
@@ -77,24 +80,53 @@ func (x *Exchange) compareHeads(ctx context.Context, from peer.ID) error {
 		if err != nil && len(theirs) == 0 {
 			return fmt.Errorf("comparing logs: %w", err)
 		}
-		for _, h := range theirs {
-			if !x.worthAsking(h) {
-				continue
-			}
-			if err := x.CatchUp(ctx, h.Author, from); err == nil {
-				failures = 0
-				continue
-			} else if ctx.Err() != nil {
-				return ctx.Err()
-			} else if failures++; failures == maxFailures {
-				return fmt.Errorf("comparing logs: %d in a row could not be had: %w", failures, err)
-			} else {
-				x.log.Debug("not caught up", "peer", from, "author", h.Author, "err", err)
-			}
+		if err := x.takeHeads(ctx, from, theirs, &failures); err != nil {
+			return fmt.Errorf("comparing logs: %w", err)
 		}
 		if err != nil {
 			return fmt.Errorf("comparing logs: %w", err)
 		}
+	}
+	return nil
+}
+
+// answered is a part of a log that came with those of others.
+type answered struct {
+	from uint64 // the index that it was asked for from
+	part reconcile.Part
+}
+
+// takeHeads catches up with logs that a peer has more of. Many of them come in
+// one answer.
+func (x *Exchange) takeHeads(ctx context.Context, from peer.ID, heads []reconcile.Head, failures *int) error {
+	heads = slices.DeleteFunc(slices.Clone(heads), func(h reconcile.Head) bool { return !x.worthAsking(h) })
+	for len(heads) > 0 {
+		q := reconcile.Pull{MaxBytes: ManyParts}
+		for _, h := range heads[:min(len(heads), reconcile.MaxWants)] {
+			mine, _ := x.heads.Get(h.Author)
+			q.Wants = append(q.Wants, reconcile.Want{Author: h.Author, From: mine.Size})
+		}
+		parts, err := x.askParts(ctx, from, q)
+		if err != nil {
+			return err
+		}
+		for i, part := range parts {
+			author := q.Wants[i].Author
+			err := x.catchUp(ctx, author, from, &answered{q.Wants[i].From, part})
+			if err == nil {
+				*failures = 0
+				continue
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			x.log.Debug("not caught up", "peer", from, "author", author, "err", err)
+			x.resumeLater(author, from)
+			if *failures++; *failures == maxFailures {
+				return fmt.Errorf("%d in a row could not be had: %w", *failures, err)
+			}
+		}
+		heads = heads[len(parts):]
 	}
 	return nil
 }

@@ -25,7 +25,9 @@ func (x *Exchange) Operations() []Operation {
 		{OpReleases, maxAnswer, x.answerReleases},
 		{OpRelease, maxAnswer, x.answerRelease},
 		{OpReconcile, reconcile.MaxAnswer, x.answerReconcile},
-		{OpLog, maxAnswer, x.answerLog},
+		{OpLog, reconcile.MaxPullAnswer, x.answerLog},
+		{OpHead, ledger.MaxProved, x.answerHead},
+		{OpGrowth, maxAnswer, x.answerGrowth},
 		{OpFrozen, maxAnswer, x.answerFrozen},
 		{OpEvidence, ledger.MaxEvidence, x.answerEvidence},
 		{OpCosign, maxAnswer, x.answerCosign},
@@ -85,33 +87,6 @@ func (x *Exchange) answerRelease(ctx context.Context, _ peer.ID, req []byte) ([]
 		return nil, err
 	}
 	return encode(releasesAnswer{Releases: []json.RawMessage{p.Encode()}}), nil
-}
-
-// answerLog gives the entries of a log from an index on, as many as fit, with
-// the checkpoint of the whole log.
-func (x *Exchange) answerLog(ctx context.Context, _ peer.ID, req []byte) ([]byte, error) {
-	var q logRequest
-	if err := decodeStrict(req, &q); err != nil {
-		return nil, err
-	}
-	author, err := ledger.ParseAuthorID(q.Author)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrGarbage, err)
-	}
-	head, err := x.Ledger.Head(author)
-	if notFound(err) {
-		return nil, ErrNotFound
-	}
-	if err != nil {
-		return nil, err
-	}
-	a := logAnswer{First: q.From, Size: head.Size, Checkpoint: head.Checkpoint}
-	if q.From < head.Size {
-		if a.Leaves, err = x.Ledger.Range(ctx, author, q.From, head.Size, maxLogAnswer); err != nil {
-			return nil, err
-		}
-	}
-	return encode(a), nil
 }
 
 // answerBlob gives a small blob that an accepted release covers.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/opencontainers/go-digest"
 
@@ -16,14 +15,18 @@ import (
 
 // Operations of the direct protocol (/dockchain/<network>/sync/1.0.0). A request
 // is one frame, so is its answer; p2p frames and bounds them. Questions and
-// answers are JSON objects without unknown fields, except for those of OpReconcile
-// and OpCosign, which packages ledger/reconcile and ledger/witness specify, and the answers of OpBlob, OpInfo and OpEvidence,
-// which are the blob, the info dictionary and the evidence themselves.
+// answers are JSON objects in one spelling, without white space or unknown fields,
+// except for those of OpReconcile, OpLog and OpCosign, which packages
+// ledger/reconcile and ledger/witness specify, and the answers of OpHead, OpGrowth,
+// OpBlob, OpInfo and OpEvidence, which are the entry, its growth (package
+// ledger/reconcile), the blob, the info dictionary and the evidence themselves.
 //
 //	releases  {"infohash":"2f72…"}                      → {"releases":[PROVED,…]}
 //	release   {"author":"bafk…","repo":"app","tag":"1"} → {"releases":[PROVED]}
 //	reconcile request frame                             → answer frame: the heads that differ here
-//	log       {"author":"bafk…","from":3}               → {"first":3,"size":7,"leaves":["base64",…],"checkpoint":"base64"}
+//	log       question for entries of logs              → parts of them
+//	head      {"author":"bafk…"}                        → PROVED: the newest entry of a log
+//	growth    {"author":"bafk…","from":3,"to":7}        → how the log grew from one size to another
 //	frozen    {"after":"bafk…"}                         → {"authors":["bafk…",…]}: whose logs are frozen here
 //	evidence  {"author":"bafk…"}                        → what proves that it broke the rules, as it is gossiped
 //	add-checkpoint request                              → answer of a witness
@@ -36,6 +39,8 @@ const (
 	OpRelease   = "release"
 	OpReconcile = "reconcile"
 	OpLog       = "log"
+	OpHead      = "head"
+	OpGrowth    = "growth"
 	OpFrozen    = "frozen"
 	OpEvidence  = "evidence"
 	OpCosign    = "add-checkpoint"
@@ -46,9 +51,8 @@ const (
 const (
 	// maxReleases bounds how many releases of one image are asked for and told.
 	maxReleases = 16
-	// maxLogAnswer bounds the leaves in one answer of OpLog, in bytes before
-	// base64.
-	maxLogAnswer = 2 << 20
+	// maxPage bounds the leaves that are read at once for people, in bytes.
+	maxPage = 2 << 20
 	// maxAnswer bounds every answer but blobs.
 	maxAnswer = 4 << 20
 	// MaxDirectBlob bounds a blob that travels in one answer: documents and
@@ -92,41 +96,41 @@ type evidenceRequest struct {
 	Author string `json:"author"`
 }
 
-type logRequest struct {
+type headRequest struct {
 	Author string `json:"author"`
-	From   uint64 `json:"from"`
 }
 
-type logAnswer struct {
-	First      uint64   `json:"first"`
-	Size       uint64   `json:"size"` // of the whole log, as the checkpoint says
-	Leaves     [][]byte `json:"leaves"`
-	Checkpoint []byte   `json:"checkpoint"`
+type growthRequest struct {
+	Author string `json:"author"`
+	From   uint64 `json:"from"`
+	To     uint64 `json:"to"`
 }
 
 type blobRequest struct {
 	Digest digest.Digest `json:"digest"`
 }
 
-// decodeStrict reads exactly one JSON value without unknown fields.
+// decodeStrict reads exactly what encode writes of v.
 func decodeStrict(b []byte, v any) error {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(v); err != nil {
 		return fmt.Errorf("%w: %w", ErrGarbage, err)
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: trailing data", ErrGarbage)
+	if !bytes.Equal(encode(v), b) {
+		return fmt.Errorf("%w: not the one spelling of it", ErrGarbage)
 	}
 	return nil
 }
 
 func encode(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // or what is proven would be spelled otherwise
+	if err := enc.Encode(v); err != nil {
 		panic("encoding a wire struct: " + err.Error()) // plain structs always encode
 	}
-	return b
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
 func decodeReleases(b []byte) ([]*ledger.Proved, error) {
@@ -169,21 +173,6 @@ func decodeFrozen(b []byte, after string) ([]ledger.AuthorID, error) {
 		out[i], after = id, s
 	}
 	return out, nil
-}
-
-func decodeLog(b []byte) (*logAnswer, error) {
-	var a logAnswer
-	if err := decodeStrict(b, &a); err != nil {
-		return nil, err
-	}
-	size := 0
-	for _, leaf := range a.Leaves {
-		size += len(leaf)
-	}
-	if size > maxLogAnswer+1<<16 {
-		return nil, fmt.Errorf("%w: %d bytes of entries in one answer", ErrGarbage, size)
-	}
-	return &a, nil
 }
 
 // infohashKey is the DHT key of an image's holders.

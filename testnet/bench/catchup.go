@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,7 +17,6 @@ import (
 	"github.com/dockchains/dockchain/ledger/reconcile"
 	"github.com/dockchains/dockchain/node/exchange"
 	"github.com/dockchains/dockchain/p2p"
-	testnet "github.com/dockchains/dockchain/testnet/harness"
 )
 
 // missingShare is the part of all entries that a node lacks, one in so many.
@@ -161,22 +159,28 @@ func newHost(ctx context.Context, keyFile string) (*p2p.Host, error) {
 	return h, nil
 }
 
-type logRequest struct {
-	Author string `json:"author"`
-	From   uint64 `json:"from"`
-}
-
 // answerLog answers as package exchange does.
 func (c *catcher) answerLog(_ context.Context, _ peer.ID, req []byte) ([]byte, error) {
-	var q logRequest
-	if err := json.Unmarshal(req, &q); err != nil {
+	q, err := reconcile.DecodePull(req)
+	if err != nil {
 		return nil, err
 	}
-	ch, ok := c.chains[ledger.AuthorID(q.Author)]
-	if !ok || q.From > perAuthor {
-		return nil, p2p.ErrNotFound
+	var parts []reconcile.Part
+	for left, i := q.MaxBytes, 0; i < len(q.Wants) && (left > 0 || i == 0); i++ {
+		ch, ok := c.chains[q.Wants[i].Author]
+		if !ok || q.Wants[i].From > perAuthor {
+			return nil, p2p.ErrNotFound
+		}
+		leaves := ch.leaves[q.Wants[i].From:]
+		for _, leaf := range leaves {
+			left -= len(leaf)
+		}
+		if left < 0 && i > 0 {
+			break
+		}
+		parts = append(parts, reconcile.Part{Size: perAuthor, Leaves: leaves, Checkpoint: ch.checkpoint})
 	}
-	return testnet.EncodeLog(q.From, perAuthor, ch.leaves[q.From:], ch.checkpoint), nil
+	return reconcile.EncodeParts(parts)
 }
 
 // catchUp asks as package exchange does, and gives the number of logs that
@@ -193,37 +197,46 @@ func (c *catcher) catchUp(ctx context.Context, asker *p2p.Host, from peer.ID) (i
 		if req, theirs, done, err = s.Next(answer); err != nil {
 			return 0, err
 		}
-		for _, h := range theirs {
-			if err := c.pull(ctx, asker, from, h); err != nil {
-				return 0, fmt.Errorf("log of %s: %w", h.Author, err)
+		for len(theirs) > 0 {
+			n, err := c.pull(ctx, asker, from, theirs[:min(len(theirs), reconcile.MaxWants)])
+			if err != nil {
+				return 0, err
 			}
-			caught++
+			caught, theirs = caught+n, theirs[n:]
 		}
 	}
 	return caught, nil
 }
 
-func (c *catcher) pull(ctx context.Context, asker *p2p.Host, from peer.ID, h reconcile.Head) error {
-	known, _ := c.mine.Get(h.Author)
-	req, err := json.Marshal(logRequest{string(h.Author), known.Size})
+// pull takes as many logs as one answer has.
+func (c *catcher) pull(ctx context.Context, asker *p2p.Host, from peer.ID, heads []reconcile.Head) (int, error) {
+	q := reconcile.Pull{MaxBytes: exchange.ManyParts}
+	for _, h := range heads {
+		known, _ := c.mine.Get(h.Author)
+		q.Wants = append(q.Wants, reconcile.Want{Author: h.Author, From: known.Size})
+	}
+	req, err := q.Encode()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	b, err := asker.Request(ctx, from, exchange.OpLog, req)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	var a struct {
-		Leaves     [][]byte
-		Checkpoint []byte
+	parts, err := reconcile.DecodeParts(b, len(heads))
+	if err != nil {
+		return 0, err
 	}
-	if err := json.Unmarshal(b, &a); err != nil {
-		return err
+	for i, part := range parts {
+		h := heads[i]
+		if _, err := c.ledger.Extend(ctx, h.Author, q.Wants[i].From, part.Leaves, part.Checkpoint); err != nil {
+			return 0, fmt.Errorf("log of %s: %w", h.Author, err)
+		}
+		if err := c.mine.Set(h); err != nil {
+			return 0, err
+		}
 	}
-	if _, err := c.ledger.Extend(ctx, h.Author, known.Size, a.Leaves, a.Checkpoint); err != nil {
-		return err
-	}
-	return c.mine.Set(h)
+	return len(parts), nil
 }
 
 // tcpPort is the port of a multiaddr like /ip4/127.0.0.1/tcp/4747/p2p/….

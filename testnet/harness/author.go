@@ -116,32 +116,76 @@ func (h *History) Size() uint64 {
 	return head.Size
 }
 
-// LogAnswer is what a node answers that has this log, as package exchange
-// specifies it.
-func (h *History) LogAnswer(from uint64) ([]byte, error) {
-	head, err := h.Head(h.author.ID)
+// LogAnswer is what a node answers to "log" that has this log alone, as package
+// reconcile specifies it.
+func (h *History) LogAnswer(req []byte) ([]byte, error) {
+	q, err := reconcile.DecodePull(req)
 	if err != nil {
 		return nil, err
 	}
-	a := logAnswer{First: from, Size: head.Size, Leaves: [][]byte{}, Checkpoint: head.Checkpoint}
-	if from < head.Size {
-		if a.Leaves, err = h.Range(context.Background(), h.author.ID, from, head.Size, 1<<20); err != nil {
+	var parts []reconcile.Part
+	for _, w := range q.Wants {
+		part, err := h.part(w, q.MaxBytes)
+		if err != nil {
 			return nil, err
 		}
+		parts = append(parts, part)
 	}
-	return json.Marshal(a)
+	return reconcile.EncodeParts(parts)
 }
 
-type logAnswer struct {
-	First      uint64   `json:"first"`
-	Size       uint64   `json:"size"`
-	Leaves     [][]byte `json:"leaves"`
-	Checkpoint []byte   `json:"checkpoint"`
+func (h *History) part(w reconcile.Want, maxBytes int) (part reconcile.Part, err error) {
+	head, err := h.Head(h.author.ID)
+	if err != nil || w.Author != h.author.ID || w.Size > head.Size || w.From > head.Size {
+		return reconcile.Part{}, err
+	}
+	part.Size = w.Size
+	if part.Size == 0 {
+		part.Size, part.Checkpoint = head.Size, head.Checkpoint
+	}
+	ctx := context.Background()
+	if part.Leaves, err = h.Range(ctx, w.Author, w.From, part.Size, maxBytes); err != nil {
+		return part, err
+	}
+	if to := w.From + uint64(len(part.Leaves)); to < part.Size {
+		part.Growth, err = h.ProveConsistency(ctx, w.Author, to, part.Size)
+	}
+	return part, err
 }
 
-// EncodeLog is an answer to "log" with any content.
-func EncodeLog(first, size uint64, leaves [][]byte, checkpoint []byte) []byte {
-	return mustJSON(logAnswer{first, size, leaves, checkpoint})
+// HeadAnswer is what a node answers to "head".
+func (h *History) HeadAnswer() ([]byte, error) {
+	p, err := h.Prove(context.Background(), h.author.ID, h.Size()-1)
+	if err != nil {
+		return nil, err
+	}
+	return p.Encode(), nil
+}
+
+// GrowthAnswer is what a node answers to "growth".
+func (h *History) GrowthAnswer(req []byte) ([]byte, error) {
+	var q struct {
+		Author   ledger.AuthorID
+		From, To uint64
+	}
+	if err := json.Unmarshal(req, &q); err != nil {
+		return nil, err
+	}
+	growth, err := h.ProveConsistency(context.Background(), q.Author, q.From, q.To)
+	if err != nil {
+		return nil, err
+	}
+	prefix, err := h.RootAt(q.Author, q.From)
+	return reconcile.EncodeGrowth(prefix, growth), err
+}
+
+// EncodeLog is an answer to "log" about one log, with any content.
+func EncodeLog(size uint64, leaves [][]byte, checkpoint []byte) []byte {
+	b, err := reconcile.EncodeParts([]reconcile.Part{{Size: size, Leaves: leaves, Checkpoint: checkpoint}})
+	if err != nil {
+		panic(fmt.Sprintf("encoding a part of a log: %v", err))
+	}
+	return b
 }
 
 // EncodeReleases is an answer to "releases" or "release".
@@ -182,19 +226,9 @@ func (h *History) Serve(peer *Hostile, releases ...*ledger.Proved) *History {
 		}
 		return AnswerHead(head.Author, head.Size, head.Root)(req)
 	})
-	peer.Answer(exchange.OpLog, func(req []byte) ([]byte, error) {
-		var q struct {
-			Author ledger.AuthorID
-			From   uint64
-		}
-		if err := json.Unmarshal(req, &q); err != nil {
-			return nil, err
-		}
-		if q.Author != h.author.ID {
-			return nil, p2p.ErrNotFound
-		}
-		return h.LogAnswer(q.From)
-	})
+	peer.Answer(exchange.OpLog, h.LogAnswer)
+	peer.Answer(exchange.OpHead, func([]byte) ([]byte, error) { return h.HeadAnswer() })
+	peer.Answer(exchange.OpGrowth, h.GrowthAnswer)
 	answer := func([]byte) ([]byte, error) {
 		if len(releases) == 0 {
 			return nil, p2p.ErrNotFound

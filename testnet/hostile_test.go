@@ -193,15 +193,16 @@ func TestRightPiecesOfAWrongBlob(t *testing.T) {
 			offer.Serve(hostile)
 			hostile.Connect(victim)
 
-			ctx, cancel := testnet.Deadline(t)
-			defer cancel()
-			_, err := victim.Exchange().Fetch(ctx, exchange.FetchRequest{Target: offer.Magnet(), Timeout: testnet.Short}, nil)
 			if size > 64<<10 {
-				if text := testnet.Accused(t, err, ledger.RuleContent); !strings.Contains(text, "digest") && !strings.Contains(text, "sha256") {
+				if text := victim.Refuses(offer.Magnet(), ledger.RuleContent); !strings.Contains(text, "digest") && !strings.Contains(text, "sha256") {
 					t.Errorf("the verdict says %q", text)
 				}
-			} else if err == nil {
-				t.Error("accepted a blob that is not what its manifest names")
+			} else {
+				ctx, cancel := testnet.Deadline(t)
+				defer cancel()
+				if _, err := victim.Exchange().Fetch(ctx, exchange.FetchRequest{Target: offer.Magnet(), Timeout: testnet.Short}, nil); err == nil {
+					t.Error("accepted a blob that is not what its manifest names")
+				}
 			}
 			testnet.WholeBlobs(t, victim.Home())
 			for d := range layout.Blobs {
@@ -376,12 +377,8 @@ func TestBrokenSignature(t *testing.T) {
 
 	// Asked for, it is refused, and the verdict says what is wrong.
 	l.hostile.Answer(exchange.OpReleases, func([]byte) ([]byte, error) { return testnet.EncodeReleases(broken), nil })
-	ctx, cancel := testnet.Deadline(t)
-	defer cancel()
-	_, err := l.front.Exchange().Fetch(ctx, exchange.FetchRequest{
-		Target: "magnet:?xt=urn:btih:" + release.Infohash, Timeout: testnet.Short,
-	}, nil)
-	if text := testnet.Accused(t, err, ledger.RuleSigned); !strings.Contains(text, "signature") {
+	text := l.front.Refuses("magnet:?xt=urn:btih:"+release.Infohash, ledger.RuleSigned)
+	if !strings.Contains(text, "signature") {
 		t.Errorf("the verdict says %q", text)
 	}
 	l.front.AwaitReason(l.hostile.ID(), "bad signature")
@@ -459,17 +456,15 @@ func TestForkedLog(t *testing.T) {
 		awaitFrozen(t, n, author.ID)
 	}
 
-	ctx, cancel := testnet.Deadline(t)
-	defer cancel()
-	_, err := l.front.Exchange().Fetch(ctx, exchange.FetchRequest{
-		Target: "magnet:?xt=urn:btih:" + other.Infohash, Timeout: testnet.Short,
-	}, nil)
-	if text := testnet.Accused(t, err, ledger.RuleGrown); !strings.Contains(text, "two histories") || !strings.Contains(text, "frozen") {
+	text := l.front.Refuses("magnet:?xt=urn:btih:"+other.Infohash, ledger.RuleGrown)
+	if !strings.Contains(text, "two histories") || !strings.Contains(text, "frozen") {
 		t.Errorf("the verdict says %q", text)
 	}
 	second.Release(testnet.Invent("app", "2-forked"))
 	second.Release(testnet.Invent("app", "3-forked"))
-	err = l.front.Exchange().CatchUp(ctx, author.ID, l.hostile.ID())
+	ctx, cancel := testnet.Deadline(t)
+	defer cancel()
+	err := l.front.Exchange().CatchUp(ctx, author.ID, l.hostile.ID())
 	if !errors.Is(err, ledger.ErrFrozen) {
 		t.Errorf("catching up with a forked log that is longer: %v", err)
 	}

@@ -55,10 +55,13 @@ func TestKeysChangeWhilePublishing(t *testing.T) {
 			return err
 		})
 		for _, tag := range []string{"0", "1", "2", "after"} {
-			v, err := nd.Exchange().Verify(t.Context(), before.Author+"/app:"+tag, nil)
-			if err != nil || !v.Verdict.Accepted {
-				t.Errorf("%s on app:%s: %v, %+v", nd, tag, err, v.Verdict)
-			}
+			testnet.AwaitNil(t, nd.String()+" to accept app:"+tag, func() error {
+				v, err := nd.Exchange().Verify(t.Context(), before.Author+"/app:"+tag, nil)
+				if err == nil && !v.Verdict.Accepted {
+					err = fmt.Errorf("%+v", v.Verdict)
+				}
+				return err
+			})
 		}
 	}
 	after, err := author.Exchange().Author(t.Context(), exchange.SelfAuthor)

@@ -244,6 +244,27 @@ func (h *History) Serve(peer *Hostile, releases ...*ledger.Proved) *History {
 	return h
 }
 
+// Refuses fetches, again and again until the node refuses what it found, and
+// gives what the verdict has against it by a rule.
+func (n *Node) Refuses(target, rule string) string {
+	n.t.Helper()
+	var verdict error
+	AwaitNil(n.t, fmt.Sprintf("%s to refuse %s", n, target), func() error {
+		ctx, cancel := Deadline(n.t)
+		defer cancel()
+		_, err := n.Exchange().Fetch(ctx, exchange.FetchRequest{Target: target, Timeout: Short}, nil)
+		if err == nil {
+			n.t.Fatalf("%s accepted %s", n, target)
+		}
+		if _, refused := errors.AsType[*exchange.RejectedError](err); !refused {
+			return err
+		}
+		verdict = err
+		return nil
+	})
+	return Accused(n.t, verdict, rule)
+}
+
 // Accused finds what a refusal says about a rule, or fails the test.
 func Accused(t testing.TB, err error, rule string) string {
 	t.Helper()

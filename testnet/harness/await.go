@@ -10,9 +10,10 @@ import (
 const (
 	// Patience is how long a condition is awaited. Nothing that works takes
 	// nearly as long, on any machine.
-	Patience = 60 * time.Second
+	Patience = 3 * time.Minute
 	pollEach = 10 * time.Millisecond
-	// Short is the timeout for a fetch that must not find anything.
+	// Short is the timeout for a fetch that must not find anything. What must be
+	// found, and refused, may take longer: see Node.Refuses.
 	Short = 3 * time.Second
 )
 

@@ -40,9 +40,10 @@ func appendBase64(b, raw []byte) []byte {
 // reader takes canonical JSON apart from the front. Its first error sticks, and
 // everything after it reads as zero.
 type reader struct {
-	all []byte
-	pos int
-	err error
+	all  []byte
+	text string // all, for strings to be parts of; empty: each is a copy
+	pos  int
+	err  error
 }
 
 func (r *reader) fail(format string, args ...any) {
@@ -87,15 +88,19 @@ func (r *reader) end() error {
 func (r *reader) str(limit int) string {
 	r.lit(`"`)
 	rest := r.rest()
-	end := bytes.IndexAny(rest, `"\`)
-	if end >= 0 && rest[end] == '"' { // no escapes: the usual case
-		return r.checked(rest[:end], end+1, limit)
+	end := bytes.IndexByte(rest, '"')
+	if end >= 0 && bytes.IndexByte(rest[:end], '\\') < 0 { // no escapes: the usual case
+		start := r.pos
+		if s := r.checked(rest[:end], end+1, limit); r.text == "" || r.err != nil {
+			return string(s)
+		}
+		return r.text[start : start+end]
 	}
 	var out []byte
 	for i := 0; i < len(rest); i++ {
 		switch c := rest[i]; c {
 		case '"':
-			return r.checked(out, i+1, limit)
+			return string(r.checked(out, i+1, limit))
 		case '\\':
 			i++
 			switch {
@@ -118,19 +123,20 @@ func (r *reader) str(limit int) string {
 	return ""
 }
 
-func (r *reader) checked(raw []byte, advance, limit int) string {
+// checked moves on by a string whose content is raw, or fails.
+func (r *reader) checked(raw []byte, advance, limit int) []byte {
 	switch {
 	case r.err != nil:
-		return ""
+		return nil
 	case len(raw) > limit:
 		r.fail("string too long, %d bytes are allowed", limit)
-		return ""
+		return nil
 	case !utf8.Valid(raw) || hasRawControl(r.all[r.pos:r.pos+advance]):
 		r.fail("string is not clean UTF-8")
-		return ""
+		return nil
 	}
 	r.pos += advance
-	return string(raw)
+	return raw
 }
 
 func hasRawControl(b []byte) bool {
@@ -163,7 +169,8 @@ func (r *reader) base64(limit int) []byte {
 	r.lit(`"`)
 	rest := r.rest()
 	end := bytes.IndexByte(rest, '"')
-	if end < 0 || end > base64.StdEncoding.EncodedLen(limit) || bytes.ContainsAny(rest[:end], "\r\n") {
+	if end < 0 || end > base64.StdEncoding.EncodedLen(limit) ||
+		bytes.IndexByte(rest[:end], '\r') >= 0 || bytes.IndexByte(rest[:end], '\n') >= 0 { // which the decoder would pass over
 		r.fail("want base64 of at most %d bytes", limit)
 		return nil
 	}

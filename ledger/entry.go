@@ -49,7 +49,7 @@ func DecodeEntry(author AuthorID, index uint64, leaf []byte) (*Entry, error) {
 		return nil, err
 	}
 	e := &Entry{Author: author, Index: index, Leaf: leaf, envelope: env}
-	r := &reader{all: env.payload}
+	r := &reader{all: env.payload, text: string(env.payload)}
 	head := r.statementHead()
 	if r.err == nil && (index == 0) != (head.predicateType == typeInception) {
 		return nil, fmt.Errorf("%w: the inception must be entry 0 and nothing else, this is entry %d", ErrBadEntry, index)

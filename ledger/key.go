@@ -26,7 +26,7 @@ func (k PublicKey) encoded() []byte { return append([]byte{algEd25519}, k[:]...)
 // Fingerprint is hex(sha256(0x01 || key)): the keyid in envelopes and the
 // commitment to a next key in an inception.
 func (k PublicKey) Fingerprint() string {
-	sum := sha256.Sum256(k.encoded())
+	sum := sha256.Sum256(append([]byte{algEd25519}, k[:]...)) // as encoded, on the stack
 	return hex.EncodeToString(sum[:])
 }
 

@@ -40,20 +40,25 @@ func (*Release) Type() string { return TypeRelease }
 // Check says what in the release is outside of its limits; Fit repairs what can
 // be repaired.
 func (r *Release) Check() error {
-	for _, err := range []error{
-		want(isRepo(r.Repo), "repository %q: want lower-case words joined by . _ - or /, at most %d bytes", clip(r.Repo), MaxRepo),
-		want(isTag(r.Tag), "tag %q: want letters, digits and . _ -, at most %d bytes", clip(r.Tag), MaxTag),
-		r.Image.check("image"),
-		r.Torrents.check("torrent map"),
-		want(r.Size >= 0 && r.Size <= maxSafeInteger, "size %d", r.Size),
-		want(isHex(r.Infohash, infohashLen), "infohash: want %d lower-case hex characters", infohashLen),
-		want(r.Layers >= 0 && r.Layers <= MaxLayers, "%d layers, %d are allowed", r.Layers, MaxLayers),
-		want(isText(r.Title, MaxTitle), "title: want one line of at most %d bytes", MaxTitle),
-		want(isText(r.Description, MaxDescription), "description: want one line of at most %d bytes", MaxDescription),
-		want(len(r.Platforms) <= MaxPlatforms, "%d platforms, %d are allowed", len(r.Platforms), MaxPlatforms),
-		checkYear("created", r.Created),
-		r.checkLabels(),
-	} {
+	switch { // and no call of want where all is well, which is paid for every entry that is read
+	case !isRepo(r.Repo):
+		return want(false, "repository %q: want lower-case words joined by . _ - or /, at most %d bytes", clip(r.Repo), MaxRepo)
+	case !isTag(r.Tag):
+		return want(false, "tag %q: want letters, digits and . _ -, at most %d bytes", clip(r.Tag), MaxTag)
+	case r.Size < 0 || r.Size > maxSafeInteger:
+		return want(false, "size %d", r.Size)
+	case !isHex(r.Infohash, infohashLen):
+		return want(false, "infohash: want %d lower-case hex characters", infohashLen)
+	case r.Layers < 0 || r.Layers > MaxLayers:
+		return want(false, "%d layers, %d are allowed", r.Layers, MaxLayers)
+	case !isText(r.Title, MaxTitle):
+		return want(false, "title: want one line of at most %d bytes", MaxTitle)
+	case !isText(r.Description, MaxDescription):
+		return want(false, "description: want one line of at most %d bytes", MaxDescription)
+	case len(r.Platforms) > MaxPlatforms:
+		return want(false, "%d platforms, %d are allowed", len(r.Platforms), MaxPlatforms)
+	}
+	for _, err := range []error{r.Image.check("image"), r.Torrents.check("torrent map"), checkYear("created", r.Created), r.checkLabels()} {
 		if err != nil {
 			return err
 		}
@@ -74,13 +79,17 @@ func (r *Release) checkLabels() error {
 		}
 		total += len(k) + len(v)
 	}
-	return want(len(r.Labels) <= MaxLabels && total <= MaxLabelBytes, "%d labels of %d bytes, %d of %d are allowed",
-		len(r.Labels), total, MaxLabels, MaxLabelBytes)
+	if len(r.Labels) > MaxLabels || total > MaxLabelBytes {
+		return want(false, "%d labels of %d bytes, %d of %d are allowed", len(r.Labels), total, MaxLabels, MaxLabelBytes)
+	}
+	return nil
 }
 
 func (d Descriptor) check(what string) error {
-	return want(isMediaType(d.MediaType) && isDigest(d.Digest) && d.Size >= 0 && d.Size <= maxSafeInteger,
-		"%s: want a media type, a sha256 or sha512 digest and a size", what)
+	if !isMediaType(d.MediaType) || !isDigest(d.Digest) || d.Size < 0 || d.Size > maxSafeInteger {
+		return want(false, "%s: want a media type, a sha256 or sha512 digest and a size", what)
+	}
+	return nil
 }
 
 // Name is author/repo:tag.

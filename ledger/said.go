@@ -325,8 +325,10 @@ func (s *Vouch) Check() error {
 }
 
 func checkYear(what string, t time.Time) error {
-	year := t.UTC().Year()
-	return want(year >= 1970 && year <= 9999, "%s: year %d", what, year)
+	if year := t.UTC().Year(); year < 1970 || year > 9999 {
+		return want(false, "%s: year %d", what, year)
+	}
+	return nil
 }
 
 func (s *Vouch) subject(AuthorID) []byte { return subjectAuthor(string(s.For), s.For) }

@@ -109,7 +109,7 @@ func statement(subject []byte, predicateType string, predicate []byte) []byte {
 // subjectOf is the subject of a statement about one thing.
 func subjectOf(name string, d digest.Digest) []byte {
 	algorithm, hex, _ := strings.Cut(string(d), ":")
-	b := append([]byte(nil), `[{"name":`...)
+	b := append(make([]byte, 0, 64+len(name)+len(d)), `[{"name":`...)
 	b = appendString(b, name)
 	b = append(b, `,"digest":{"`...)
 	b = append(b, algorithm...)

@@ -17,6 +17,8 @@ import (
 type Ledger struct {
 	store   Store
 	network string
+	// witnesses judges what they have seen, in verdicts; nil: nobody asks.
+	witnesses WitnessRule
 
 	mu     sync.Mutex
 	states map[AuthorID]*state // those in use and some recent ones

@@ -13,8 +13,9 @@ const (
 	RuleSigned    = "signed"    // the author's keys signed the release
 	RuleLogged    = "logged"    // the release is in the log that the author signed
 	RuleGrown     = "grown"     // that log has all that this node saw of it before
+	RuleWitnessed = "witnessed" // witnesses have seen that log, as many as this node asks for
 	RuleUnrevoked = "unrevoked" // the author does not take the release back, as far as this node knows
-	RuleLatest    = "latest"    // whether there is a newer release of the tag; it never fails
+	RuleLatest    = "latest"    // whether there is a newer release of the tag; it fails only what was asked for by its tag
 	RuleContent   = "content"   // what was asked for, and what arrived, is what was released
 )
 
@@ -45,6 +46,8 @@ type Claim struct {
 	Proved   *Proved       // nil: nobody vouches for it
 	Infohash string        // asked for; "" when not
 	Digest   digest.Digest // asked for; "" when not
+	Tagged   bool          // asked for by its tag: only the latest release of it will do
+	Cosigned [][]byte      // checkpoints of the log besides those of Proved and here, which witnesses may have seen
 	Content  *Content      // nil before the bytes are here
 }
 
@@ -60,6 +63,7 @@ func (l *Ledger) Verdict(ctx context.Context, c Claim) Verdict {
 		{RuleSigned, t.signed},
 		{RuleLogged, t.logged},
 		{RuleGrown, t.grown},
+		{RuleWitnessed, t.witnessed},
 		{RuleUnrevoked, t.unrevoked},
 		{RuleLatest, t.latest},
 		{RuleContent, t.content},
@@ -83,6 +87,8 @@ type trial struct {
 	entry      *Entry     // of proven
 	checkpoint Checkpoint // set by logged
 	isLogged   bool
+	isGrown    bool      // set by grown
+	seenSize   uint64    // set by witnessed: of the log that counts
 	standing   *Standing // set by unrevoked
 }
 
@@ -119,6 +125,7 @@ func (t *trial) logged() (bool, string) {
 
 func (t *trial) grown() (bool, string) {
 	ok, text := t.growth()
+	t.isGrown = ok
 	if !t.isLogged {
 		return ok, text
 	}
@@ -176,10 +183,17 @@ func (t *trial) latest() (bool, string) {
 	switch {
 	case t.standing == nil:
 		return true, "Not checked, because nothing is known of the release."
+	case t.standing.Latest > t.entry.Index:
+		return !t.claim.Tagged, fmt.Sprintf("The author released the tag again, in entry %d.", t.standing.Latest)
+	}
+	if old, err := t.isOutOfDate(); err != nil {
+		return !t.claim.Tagged, fmt.Sprintf("Whether the author released the tag again could not be checked: %v.", err)
+	} else if old {
+		return !t.claim.Tagged, fmt.Sprintf("Witnesses saw %d entries of the author's log, more than are here: whether the tag was released again is not known.", t.seenSize)
+	}
+	switch {
 	case t.standing.Latest == 0:
 		return true, "This node knows no release of the tag yet."
-	case t.standing.Latest > t.entry.Index:
-		return true, fmt.Sprintf("The author released the tag again, in entry %d.", t.standing.Latest)
 	case t.standing.Latest < t.entry.Index:
 		return true, fmt.Sprintf("It is newer than the latest release of the tag that this node read, which is entry %d.", t.standing.Latest)
 	default:

@@ -85,7 +85,7 @@ func wantVerdict(t *testing.T, name string, v ledger.Verdict, failed, says strin
 			t.Errorf("%s: %q is no sentence", name, r.Text)
 		}
 	}
-	if got := strings.Join(rules, " "); got != "signed logged grown unrevoked latest content" {
+	if got := strings.Join(rules, " "); got != "signed logged grown witnessed unrevoked latest content" {
 		t.Errorf("%s: the rules are %s", name, got)
 	}
 	if got := strings.Join(bad, " "); got != failed || v.Accepted != (failed == "") {
@@ -102,7 +102,7 @@ func TestVerdictInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	v := known(t, base).Verdict(ctx, ledger.Claim{Proved: base.prove(t, 1)})
-	wantVerdict(t, "interrupted", v, "signed logged grown unrevoked content", "interrupted")
+	wantVerdict(t, "interrupted", v, "signed logged grown witnessed unrevoked content", "interrupted")
 }
 
 // TestVerdictJSON: the shape that the API and the commands print.

@@ -70,7 +70,7 @@ func reasonLines(v api.Verdict) []string {
 		if !r.OK {
 			mark = "FAIL"
 		}
-		lines = append(lines, fmt.Sprintf("  %s  %-8s  %s", mark, r.Rule, r.Text))
+		lines = append(lines, fmt.Sprintf("  %s  %-9s  %s", mark, r.Rule, r.Text))
 	}
 	return lines
 }

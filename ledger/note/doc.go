@@ -1,10 +1,14 @@
 // Package note is the C2SP signed note (https://c2sp.org/signed-note): a text,
-// an empty line, and lines "— name base64(key id || signature)", with the two
+// an empty line, and lines "— name base64(key id || signature)", with the three
 // signature types that transparency logs and their witnesses use here:
 //
 //	0x01  Ed25519 over the text
 //	0x04  cosignature/v1 (https://c2sp.org/tlog-cosignature): Ed25519 over
 //	      "cosignature/v1\ntime T\n" and the text, behind the 8 bytes of T
+//	0x06  subtree/v1 (same page): ML-DSA-44 (FIPS 204) over a binary form of the
+//	      signer's name, T, and the origin, size and root in the text, behind
+//	      the 8 bytes of T. A quantum computer does not forge it. Extension
+//	      lines of the checkpoint are not signed.
 //
 // For example a checkpoint, signed by its log and cosigned by a witness:
 //

@@ -1,6 +1,7 @@
 package note
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
@@ -8,6 +9,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"filippo.io/mldsa"
 )
 
 // Alg is the signature type of a key.
@@ -17,6 +20,7 @@ type Alg byte
 const (
 	Ed25519       Alg = 0x01 // how logs sign
 	CosignatureV1 Alg = 0x04 // how witnesses sign, with the time
+	MLDSA44       Alg = 0x06 // the same, with a post-quantum key
 )
 
 const maxKeyLine = 4096 // bytes of a verifier key
@@ -25,7 +29,22 @@ const maxKeyLine = 4096 // bytes of a verifier key
 type Key struct {
 	Name   string
 	Alg    Alg
-	Public [ed25519.PublicKeySize]byte
+	Public [ed25519.PublicKeySize]byte // of types 0x01 and 0x04
+	MLDSA  string                      // of type 0x06: the bytes that FIPS 204 encodes a public key in
+}
+
+// public is what verifies, as a vkey has it.
+func (k Key) public() []byte {
+	if k.Alg == MLDSA44 {
+		return []byte(k.MLDSA)
+	}
+	return k.Public[:]
+}
+
+// SameKey reports whether two keys wrap the same public key, under whatever
+// names: one that is listed twice must not count twice.
+func (k Key) SameKey(o Key) bool {
+	return (k.Alg == MLDSA44) == (o.Alg == MLDSA44) && bytes.Equal(k.public(), o.public())
 }
 
 // KeyID is what the specification recommends: the first four bytes of
@@ -36,11 +55,11 @@ func KeyID(name string, alg Alg, public []byte) uint32 {
 }
 
 // ID is the key's id in signature lines.
-func (k Key) ID() uint32 { return KeyID(k.Name, k.Alg, k.Public[:]) }
+func (k Key) ID() uint32 { return KeyID(k.Name, k.Alg, k.public()) }
 
 // String returns the vkey of the specification: name+id+base64(type || key).
 func (k Key) String() string {
-	return fmt.Sprintf("%s+%08x+%s", k.Name, k.ID(), strictBase64.EncodeToString(append([]byte{byte(k.Alg)}, k.Public[:]...)))
+	return fmt.Sprintf("%s+%08x+%s", k.Name, k.ID(), strictBase64.EncodeToString(append([]byte{byte(k.Alg)}, k.public()...)))
 }
 
 // ParseKey reads a vkey, and nothing that String would not have written. A
@@ -59,19 +78,33 @@ func ParseKey(s string) (Key, error) {
 	if err != nil || len(want) != 4 || strings.ToLower(id) != id {
 		return Key{}, fmt.Errorf("%w: the id is not 8 lower-case hex digits", ErrBadKey)
 	}
-	alg := Alg(raw[0])
-	if alg != Ed25519 && alg != CosignatureV1 {
-		return Key{}, fmt.Errorf("%w: type 0x%02x", ErrUnsupported, raw[0])
+	k := Key{Name: name, Alg: Alg(raw[0])}
+	if err := k.setPublic(raw[1:]); err != nil {
+		return Key{}, err
 	}
-	k := Key{Name: name, Alg: alg}
-	if len(raw) != 1+len(k.Public) {
-		return Key{}, fmt.Errorf("%w: the key has %d bytes, Ed25519 has %d", ErrBadKey, len(raw)-1, len(k.Public))
-	}
-	copy(k.Public[:], raw[1:])
 	if k.ID() != binary.BigEndian.Uint32(want) {
 		return Key{}, fmt.Errorf("%w: the id is not that of the name and key", ErrBadKey)
 	}
 	return k, nil
+}
+
+// setPublic takes the public key of the type that k has.
+func (k *Key) setPublic(raw []byte) error {
+	switch k.Alg {
+	case Ed25519, CosignatureV1:
+		if len(raw) != len(k.Public) {
+			return fmt.Errorf("%w: the key has %d bytes, Ed25519 has %d", ErrBadKey, len(raw), len(k.Public))
+		}
+		copy(k.Public[:], raw)
+	case MLDSA44:
+		if _, err := mldsa.NewPublicKey(mldsa.MLDSA44(), raw); err != nil || len(k.Name) > maxSubtreeName {
+			return fmt.Errorf("%w: want the %d bytes of an ML-DSA-44 key, and a name of at most %d", ErrBadKey, mldsa.MLDSA44PublicKeySize, maxSubtreeName)
+		}
+		k.MLDSA = string(raw)
+	default:
+		return fmt.Errorf("%w: type 0x%02x", ErrUnsupported, byte(k.Alg))
+	}
+	return nil
 }
 
 // Made reports whether the line of a signature says that this key made it.
@@ -88,6 +121,9 @@ func (k Key) Verify(text string, s Sig) bool {
 	case CosignatureV1:
 		at, ok := Time(s)
 		return ok && k.verify(cosigned(text, at), s.Raw[timeSize:])
+	case MLDSA44:
+		at, ok := Time(s)
+		return ok && k.verifySubtree(text, at, s.Raw[timeSize:])
 	default:
 		return false
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -143,12 +144,17 @@ func (n Note) With(sigs ...Sig) (Note, error) {
 }
 
 // Adopt returns the note with those signatures that verify under one of the
-// keys, from anybody: others are left out. Of two by one key the one with the
-// later time stays. It reports whether anything is new.
+// keys, from anybody: others are left out, and so are lines of the note under one
+// of the keys that do not verify. Of two by one key the one with the later time
+// stays. Where there is no room for them, lines make place that neither a key nor
+// the log made, whose name is the first line of the text. It reports whether
+// anything is new.
 func (n Note) Adopt(sigs []Sig, keys ...Key) (Note, bool, error) {
 	var fresh []Sig
+	clean := Note{Text: n.Text, Sigs: slices.Clone(n.Sigs)}
 	for _, k := range keys {
-		best, known, err := n.Find(k)
+		clean.Sigs = slices.DeleteFunc(clean.Sigs, func(s Sig) bool { return k.Made(s) && !k.Verify(n.Text, s) })
+		best, known, err := clean.Find(k)
 		if err != nil {
 			return Note{}, false, err
 		}
@@ -162,8 +168,24 @@ func (n Note) Adopt(sigs []Sig, keys ...Key) (Note, bool, error) {
 			fresh = append(fresh, best)
 		}
 	}
-	out, err := n.With(fresh...)
-	return out, len(fresh) > 0, err
+	changed := len(fresh) > 0 || len(clean.Sigs) < len(n.Sigs)
+	out, err := clean.With(fresh...)
+	if errors.Is(err, ErrTooLarge) {
+		out, err = clean.known(keys).With(fresh...)
+	}
+	return out, changed, err
+}
+
+// known is the note without the lines that neither the log nor a key made.
+func (n Note) known(keys []Key) Note {
+	origin, _, _ := strings.Cut(n.Text, "\n")
+	out := Note{Text: n.Text}
+	for _, s := range n.Sigs {
+		if s.Name == origin || slices.ContainsFunc(keys, func(k Key) bool { return k.Made(s) }) {
+			out.Sigs = append(out.Sigs, s)
+		}
+	}
+	return out
 }
 
 // later reports whether a cosignature was made after another one.

@@ -19,9 +19,9 @@
 // once among the logs and once among the witnesses, so that one key can never
 // count twice. The thresholds are decimal, or "any" (1), or "all".
 //
-// The keys of logs have type 0x01 or 0x04, those of witnesses 0x04. A key of
-// another type, as a post-quantum one, makes the whole policy unusable: to
-// leave it out would be another policy.
+// The keys of logs have type 0x01, 0x04 or 0x06, those of witnesses 0x04 or 0x06,
+// the post-quantum one; both kinds may stand in one policy. A key of another type
+// makes the whole policy unusable: to leave it out would be another policy.
 //
 // # Time
 //

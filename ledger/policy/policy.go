@@ -138,11 +138,11 @@ func (p *parser) log(args []string) error {
 	if len(args) < 1 || len(args) > 2 || len(p.out.Logs) == maxLogs {
 		return malformed("want log KEY [URL], and at most %d of them", maxLogs)
 	}
-	key, err := parseKey(args[0], note.Ed25519, note.CosignatureV1)
+	key, err := parseKey(args[0], note.Ed25519, note.CosignatureV1, note.MLDSA44)
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(p.out.Logs, func(l Log) bool { return l.Key.Public == key.Public }) {
+	if slices.ContainsFunc(p.out.Logs, func(l Log) bool { return l.Key.SameKey(key) }) {
 		return malformed("another log has this key")
 	}
 	p.out.Logs = append(p.out.Logs, Log{Key: key, URL: optional(args, 1)})
@@ -156,11 +156,11 @@ func (p *parser) witness(args []string) error {
 	if err := p.define(args[0]); err != nil {
 		return err
 	}
-	key, err := parseKey(args[1], note.CosignatureV1)
+	key, err := parseKey(args[1], note.CosignatureV1, note.MLDSA44)
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(p.out.Witnesses, func(w Witness) bool { return w.Key.Public == key.Public }) {
+	if slices.ContainsFunc(p.out.Witnesses, func(w Witness) bool { return w.Key.SameKey(key) }) {
 		return malformed("another witness has this key")
 	}
 	p.out.Witnesses = append(p.out.Witnesses, Witness{Name: args[0], Key: key, URL: optional(args, 2)})

@@ -149,7 +149,8 @@ func TestParseRefuses(t *testing.T) {
 		"witness with a key of logs": "witness a " + plain.String() + "\nquorum a\n",
 		"key of small order":         "witness a " + small.String() + "\nquorum a\n",
 		"key with another id":        "witness a " + strings.Replace(a, "+", "+0", 1) + "\nquorum a\n",
-		"post-quantum key":           "witness a w+00000000+BgAB\nquorum a\n",
+		"no post-quantum key":        "witness a w+00000000+BgAB\nquorum a\n",
+		"key of another type":        "witness a w+00000000+BwAB\nquorum a\n",
 		"group without members":      two + "group g any\nquorum g\n",
 		"unknown member":             two + "group g any c\nquorum g\n",
 		"itself":                     two + "group g any g\nquorum g\n",
@@ -170,8 +171,8 @@ func TestParseRefuses(t *testing.T) {
 			t.Errorf("%s: %+v, %v, want ErrMalformed", name, p, err)
 		}
 	}
-	if _, err := policy.Parse([]byte("witness a w+00000000+BgAB\nquorum a\n")); !errors.Is(err, note.ErrUnsupported) {
-		t.Errorf("post-quantum key: %v, want ErrUnsupported", err)
+	if _, err := policy.Parse([]byte("witness a w+00000000+BwAB\nquorum a\n")); !errors.Is(err, note.ErrUnsupported) {
+		t.Errorf("key of another type: %v, want ErrUnsupported", err)
 	}
 }
 

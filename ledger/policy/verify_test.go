@@ -80,17 +80,35 @@ func TestEveryBit(t *testing.T) {
 	}
 }
 
-// TestOneKeyCountedOnce: many cosignatures of one witness are one.
-func TestOneKeyCountedOnce(t *testing.T) {
+// TestThreatOneKeyCountedKTimes: many cosignatures of one witness are one, and
+// no policy lists one key under two names.
+func TestThreatOneKeyCountedKTimes(t *testing.T) {
 	t.Parallel()
+	renamed := witnessKey(0)
+	renamed.Name = "another.example"
+	if _, err := policy.Parse([]byte("witness a " + witnessKey(0).String() + "\nwitness b " + renamed.String() + "\ngroup g all a b\nquorum g\n")); !errors.Is(err, policy.ErrMalformed) {
+		t.Errorf("one key under two names: %v, want ErrMalformed", err)
+	}
 	p := parse(t, kOfN(2, 3))
+	n, err := note.Parse(checkpoint(t, 7, stamp{0, 7}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := note.Cosign(renamed, n.Text, 7, ledgertest.Key(100).Sign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Sigs = append(n.Sigs, again)
+	if r, err := p.Evaluate(n.Encode()); err != nil || r.Quorum || len(r.Witnesses) != 1 {
+		t.Errorf("one key that signs under two names: %+v, %v", r, err)
+	}
 	if _, err := p.Verify(checkpoint(t, 7, stamp{0, 7}, stamp{0, 7}, stamp{0, 8}, stamp{0, 9})); !errors.Is(err, policy.ErrNoQuorum) {
 		t.Errorf("%v, want ErrNoQuorum", err)
 	}
 }
 
-// TestSybilWitnesses: cosigners that nobody named count for nothing.
-func TestSybilWitnesses(t *testing.T) {
+// TestThreatSybilWitnesses: cosigners that nobody named count for nothing.
+func TestThreatSybilWitnesses(t *testing.T) {
 	t.Parallel()
 	p := parse(t, kOfN(2, 3))
 	for seen := range 2 {
@@ -112,9 +130,9 @@ func TestSybilWitnesses(t *testing.T) {
 	}
 }
 
-// TestBackdating: what a minority of witnesses says about the time changes
+// TestThreatBackdating: what a minority of witnesses says about the time changes
 // nothing.
-func TestBackdating(t *testing.T) {
+func TestThreatBackdating(t *testing.T) {
 	t.Parallel()
 	p := parse(t, kOfN(3, 5))
 	for name, tc := range map[string]struct {
@@ -160,9 +178,9 @@ func TestTimeOfQuorum(t *testing.T) {
 	}
 }
 
-// TestRollbackFreeze: an old checkpoint, or one that is served for ever, is
+// TestThreatRollbackFreeze: an old checkpoint, or one that is served for ever, is
 // refused, whatever the clock here shows.
-func TestRollbackFreeze(t *testing.T) {
+func TestThreatRollbackFreeze(t *testing.T) {
 	t.Parallel()
 	p := parse(t, kOfN(2, 3))
 	at := time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
@@ -197,10 +215,10 @@ func TestRollbackFreeze(t *testing.T) {
 	}
 }
 
-// TestSplitView shows two forks to witnesses in every way there is to divide
+// TestThreatSplitView shows two forks to witnesses in every way there is to divide
 // them, with faulty ones that cosign both: as long as 2k > n+f, at most one
 // fork gets its quorum.
-func TestSplitView(t *testing.T) {
+func TestThreatSplitView(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ k, n, f int }{{3, 5, 0}, {4, 5, 2}, {3, 4, 1}, {4, 6, 1}} {
 		if 2*tc.k <= tc.n+tc.f {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"time"
 
 	"github.com/dockchains/dockchain/ledger"
 	"github.com/dockchains/dockchain/ledger/quota"
@@ -58,8 +59,17 @@ type Config struct {
 
 	// Policy is the file of a C2SP tlog-policy (package policy): the witnesses
 	// that this node's author asks to cosign, under URLs as "https://w.example/"
-	// or "libp2p:<peer id>", and whose cosignatures are kept. Default: none.
+	// or "libp2p:<peer id>", and whose cosignatures are kept and counted. Default:
+	// none.
 	Policy string
+	// RequireWitnesses refuses content whose author's log the quorum of Policy has
+	// not cosigned. Default false: how many have is told, and that is all.
+	RequireWitnesses bool
+	// WitnessMaxAge is how long ago the quorum may have cosigned the log, by the
+	// median of its clocks, with RequireWitnesses: an author, or whoever stands
+	// between, who withholds the newer log, is refused after that. Default 0:
+	// however long. Authors have their logs cosigned again every six hours.
+	WitnessMaxAge time.Duration
 }
 
 // defaultWorkBits is four times the work that other nodes want at least.
@@ -127,6 +137,12 @@ func (c Config) Validate() error {
 	}
 	if c.WorkBits < -1 || c.WorkBits > quota.MaxWorkBits {
 		errs = append(errs, fmt.Errorf("work: %d bits: want -1 to %d", c.WorkBits, quota.MaxWorkBits))
+	}
+	if c.RequireWitnesses && c.Policy == "" {
+		errs = append(errs, errors.New("require-witnesses: no witness-policy says which"))
+	}
+	if c.WitnessMaxAge < 0 || c.WitnessMaxAge > 0 && !c.RequireWitnesses {
+		errs = append(errs, fmt.Errorf("witness-max-age: %v: want a time from 0, and require-witnesses", c.WitnessMaxAge))
 	}
 	if err := c.Quota.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("quota: %w", err))

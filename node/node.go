@@ -96,14 +96,15 @@ func open(cfg Config, log *slog.Logger, online bool) (_ *Node, err error) {
 	if err := n.openWitness(&late); err != nil {
 		return nil, fmt.Errorf("opening this node's witness: %w", err)
 	}
-	witnesses, err := cfg.readPolicy()
+	rule, err := cfg.witnessRule()
 	if err != nil {
 		return nil, fmt.Errorf("reading the policy of witnesses: %w", err)
 	}
+	n.ledger.Require(rule)
 	x := exchange.Config{
 		Me: me, Store: n.store, Blobs: n.blobs, Ledger: n.ledger, Index: n.index, Reputation: n.reputation,
 		Importers: importers(n.blobs), Exporters: exporters(n.blobs), Engine: dockerEngine{n.blobs},
-		Quota: n.cfg.Quota, Witness: n.witness, Policy: witnesses,
+		Quota: n.cfg.Quota, Witness: n.witness, Rule: rule,
 	}
 	if online {
 		if err := n.openNetwork(&late); err != nil {

@@ -34,18 +34,19 @@ func (n *Node) openWitness(late *atomic.Pointer[exchange.Exchange]) (err error) 
 // WitnessKey is what a policy names this node by as a witness.
 func (n *Node) WitnessKey() note.Key { return n.witness.Key() }
 
-// readPolicy reads the policy of witnesses, if there is one.
-func (c Config) readPolicy() (*policy.Policy, error) {
+// witnessRule reads the policy of witnesses, if there is one.
+func (c Config) witnessRule() (policy.Rule, error) {
+	r := policy.Rule{Required: c.RequireWitnesses, MaxAge: c.WitnessMaxAge}
 	if c.Policy == "" {
-		return nil, nil
+		return r, nil
 	}
 	b, err := os.ReadFile(c.Policy)
 	if err != nil {
-		return nil, err
+		return r, err
 	}
-	p, err := policy.Parse(b)
+	r.Policy, err = policy.Parse(b)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", c.Policy, err)
+		return r, fmt.Errorf("reading %s: %w", c.Policy, err)
 	}
-	return p, nil
+	return r, nil
 }

@@ -50,11 +50,12 @@ func readPolicy(t *testing.T, path string) *policy.Policy {
 }
 
 // What an author says is cosigned by two of three nodes behind its back, and
-// others have the cosignatures too: by gossip, and who comes later.
+// others have the cosignatures too: by gossip, and when they ask.
 func TestReleasesAreCosigned(t *testing.T) {
 	t.Parallel()
 	path := ""
-	net := testnet.New(t, 3).Configure(func(_ int, cfg *node.Config) { cfg.Policy = path }).Start().Connect().AwaitPeers(2)
+	required := false
+	net := testnet.New(t, 3).Configure(func(_ int, cfg *node.Config) { cfg.Policy, cfg.RequireWitnesses = path, required }).Start().Connect().AwaitPeers(2)
 	three := net.Nodes()[:3:3]
 	path, rule := writePolicy(t, three)
 	author, reader := net.Add(three...), net.Add(three...)
@@ -71,8 +72,16 @@ func TestReleasesAreCosigned(t *testing.T) {
 	three[1].Connect(author)
 	author.Publish("app:2.0", testnet.Image{Seed: 6, Layers: []int64{100}})
 	awaitCosigned(t, author, id, rule, 3)
-	path = ""
+	// Who comes later asks for them, if it insists on them.
+	required = true
 	late := net.Add(author)
+	testnet.AwaitNil(t, "the release to be accepted", func() error {
+		v, err := late.Exchange().Verify(t.Context(), pub.Author+"/app:2.0", nil)
+		if err == nil && !v.Verdict.Accepted {
+			err = &exchange.RejectedError{Verdict: v.Verdict}
+		}
+		return err
+	})
 	awaitCosigned(t, late, id, rule, 3)
 }
 

@@ -49,6 +49,9 @@ func (x *Exchange) Search(ctx context.Context, req SearchRequest) ([]Found, int,
 	for i, h := range hits {
 		found[i] = x.found(h.Record)
 		found[i].Score = h.Score
+		if found[i].Unwitnessed, err = x.unwitnessed(h.Record.Author, h.Record.Index); err != nil {
+			return nil, 0, err
+		}
 	}
 	return found, total, nil
 }
@@ -160,6 +163,9 @@ func (x *Exchange) Show(ctx context.Context, text string) (Shown, error) {
 	}
 	s.LogSize = head.Size
 	if s.Opinions, err = x.opinionsOf(rec.Digest, rec.Author); err != nil {
+		return Shown{}, err
+	}
+	if s.Unwitnessed, err = x.unwitnessed(rec.Author, rec.Index); err != nil {
 		return Shown{}, err
 	}
 	ih, err := swarm.ParseInfohash(rec.Infohash)

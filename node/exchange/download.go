@@ -118,7 +118,7 @@ func (d *download) log(ctx context.Context, c *candidate) error {
 		if err != nil && !notFound(err) {
 			return err
 		}
-		if head.Size > c.proved.Index {
+		if head.Size >= c.size {
 			return nil
 		}
 		for _, p := range d.ranked(d.x.Net.Connected(), nil) {
@@ -126,7 +126,7 @@ func (d *download) log(ctx context.Context, c *candidate) error {
 				break
 			}
 		}
-		if head, herr := d.x.Ledger.Head(c.author); herr == nil && head.Size > c.proved.Index {
+		if head, herr := d.x.Ledger.Head(c.author); herr == nil && head.Size >= c.size {
 			return nil
 		}
 		select {

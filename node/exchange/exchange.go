@@ -102,9 +102,10 @@ type Config struct {
 	Quota quota.Config
 	// Witness cosigns the logs of others; nil: this node is none.
 	Witness *witness.Witness
-	// Policy says whose cosignatures this author asks for and which ones on other
-	// logs are kept; nil: none.
-	Policy *policy.Policy
+	// Rule says whose cosignatures this author asks for, which ones on other logs
+	// are kept, and whether content without them is refused. The Ledger was told
+	// to require it.
+	Rule policy.Rule
 	// PeerHints are put into magnet links: libp2p multiaddrs and BitTorrent
 	// host:port addresses of this node. May be nil.
 	PeerHints func() (libp2p, bittorrent []string)
@@ -120,6 +121,7 @@ type Exchange struct {
 	heads     *reconcile.Index // of all logs here; apply keeps it up to date
 	blobLock  keyedMutex       // one download of a digest at a time
 	logLock   keyedMutex       // one catch-up of an author at a time
+	sought    sought           // cosignatures, of an author at a time
 	publish   sync.Mutex       // one release at a time: sequence numbers are in order
 	own       ownLog
 	transfer  transfers
@@ -139,7 +141,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Exchange, error) {
 	if err != nil {
 		return nil, err
 	}
-	witnesses, err := newWitnesses(cfg.Policy, cfg.Net)
+	witnesses, err := newWitnesses(cfg.Rule.Policy, cfg.Net)
 	if err != nil {
 		return nil, err
 	}

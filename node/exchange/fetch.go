@@ -56,10 +56,9 @@ func (x *Exchange) Fetch(ctx context.Context, req FetchRequest, report func(Prog
 		Sources:        got.sources,
 		Moved:          t.moved,
 	}
-	res.Verdict = x.Ledger.Verdict(ctx, ledger.Claim{
-		Proved: c.proved, Infohash: t.infohash(), Digest: t.ref.Digest,
-		Content: &ledger.Content{Digest: got.held.Map.Image.Digest, Infohash: got.infohash.String()},
-	})
+	claim := t.claim(c.proved)
+	claim.Content = &ledger.Content{Digest: got.held.Map.Image.Digest, Infohash: got.infohash.String()}
+	res.Verdict = x.verdict(ctx, &claim)
 	if !res.Verdict.Accepted {
 		return res, &RejectedError{Ref: res.Ref, Verdict: res.Verdict}
 	}
@@ -159,7 +158,7 @@ func (x *Exchange) verifyContent(ctx context.Context, c *candidate, m image.Torr
 // contentRefused is the verdict against content that is not what was signed.
 func (x *Exchange) contentRefused(ctx context.Context, c *candidate, infohash string, cause error) error {
 	x.Reputation.Observe(authorSubject(c.author), reputation.BrokenPromise, 1)
-	v := x.Ledger.Verdict(ctx, ledger.Claim{
+	v := x.judge(ctx, ledger.Claim{
 		Proved: c.proved, Infohash: c.release.Infohash,
 		Content: &ledger.Content{Digest: c.release.Image.Digest, Infohash: infohash, Err: cause},
 	})

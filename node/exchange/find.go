@@ -34,22 +34,40 @@ type candidate struct {
 	proved  *ledger.Proved
 	release *ledger.Release
 	author  ledger.AuthorID
+	size    uint64 // entries of the log to be had before the content is accepted
+}
+
+// sizeNeeded is how much of an author's log is to be had for a release: up to it,
+// or, where witnesses are required, all that they may have seen, so that what the
+// author said since is known.
+func (x *Exchange) sizeNeeded(e *ledger.Entry, c ledger.Checkpoint) uint64 {
+	if x.Rule.Required {
+		return c.Size
+	}
+	return e.Index + 1
 }
 
 // find looks for a release of the target: here first, then among peers, until
 // ctx ends. What was refused on the way is told when nothing better came.
 func (x *Exchange) find(ctx context.Context, t target) (*candidate, error) {
 	var refused *RejectedError
-	here, err := x.releasesHere(ctx, t)
-	if err != nil {
-		return nil, err
-	}
-	for _, p := range here {
-		c, err := x.consider(ctx, t, p)
-		if err == nil {
-			return c, nil
+	for again := true; again; {
+		here, err := x.releasesHere(ctx, t)
+		if err != nil {
+			return nil, err
 		}
-		errors.As(err, &refused)
+		again = false
+		for _, p := range here {
+			c, err := x.consider(ctx, t, p)
+			if err == nil {
+				return c, nil
+			}
+			errors.As(err, &refused)
+			again = again || !sameText(x.newestOf(p), p.Checkpoint) // asking for witnesses brought more of the log
+		}
+	}
+	if t.magnet == nil && refused != nil && lacksWitnesses(refused.Verdict) {
+		return nil, refused // whoever could help was asked
 	}
 	if x.Net == nil {
 		if refused != nil {
@@ -80,11 +98,13 @@ func (x *Exchange) releasesHere(ctx context.Context, t target) ([]*ledger.Proved
 // consider asks for the verdict on a release, as far as it goes without the
 // content.
 func (x *Exchange) consider(ctx context.Context, t target, p *ledger.Proved) (*candidate, error) {
-	v := x.Ledger.Verdict(ctx, ledger.Claim{Proved: p, Infohash: t.infohash(), Digest: t.ref.Digest})
+	claim := t.claim(p)
+	v := x.verdict(ctx, &claim)
+	p = claim.Proved
 	if !v.Accepted {
 		return nil, &RejectedError{Ref: t.text, Verdict: v}
 	}
-	entry, _, err := p.Verify()
+	entry, checkpoint, err := p.Verify()
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +118,7 @@ func (x *Exchange) consider(ctx context.Context, t target, p *ledger.Proved) (*c
 	if t.magnet == nil && (r.Repo != t.ref.Repo || (t.ref.Tag != "" && r.Tag != t.ref.Tag)) {
 		return nil, fmt.Errorf("%w: the release is of %s:%s, not of %s", ErrGarbage, r.Repo, r.Tag, t.text)
 	}
-	return &candidate{proved: p, release: r, author: entry.Author}, nil
+	return &candidate{proved: p, release: r, author: entry.Author, size: x.sizeNeeded(entry, checkpoint)}, nil
 }
 
 // findAmongPeers asks peers until one answers with an acceptable release.

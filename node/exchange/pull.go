@@ -88,6 +88,7 @@ func (x *Exchange) indexGrown(ctx context.Context, author ledger.AuthorID, from 
 	if err != nil || head.Size <= from {
 		return err
 	}
+	x.keepCosignedHead(author)
 	n, err := x.indexLog(ctx, author, from, head.Size)
 	x.log.Debug("log extended", "author", author, "entries", n)
 	if author == x.Me.ID {
@@ -171,7 +172,10 @@ func (p *pull) extend(ctx context.Context, part *reconcile.Part) error {
 	}
 	_, err = x.Ledger.Extend(ctx, p.author, p.head.Size, leaves, part.Checkpoint)
 	switch {
-	case err == nil, errors.Is(err, ledger.ErrShrunk) && len(leaves) == 0: // the peer is behind
+	case err == nil:
+		x.adoptCosignatures(ctx, p.author, part.Checkpoint)
+		return nil
+	case errors.Is(err, ledger.ErrShrunk) && len(leaves) == 0: // the peer is behind
 		return nil
 	case errors.Is(err, ledger.ErrBadRange) && p.head.Size > 0:
 		return errors.Join(err, p.contradicted(ctx, nil))

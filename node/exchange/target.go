@@ -33,6 +33,14 @@ func (t target) infohash() string {
 	return t.magnet.Infohash.String()
 }
 
+// claim is that a release is what the target asks for.
+func (t target) claim(p *ledger.Proved) ledger.Claim {
+	return ledger.Claim{
+		Proved: p, Infohash: t.infohash(), Digest: t.ref.Digest,
+		Tagged: t.magnet == nil && t.ref.Digest == "",
+	}
+}
+
 func (x *Exchange) parseTarget(s string) (target, error) {
 	t := target{text: s}
 	if strings.HasPrefix(strings.ToLower(s), "magnet:") {

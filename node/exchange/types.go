@@ -112,6 +112,9 @@ type Found struct {
 	Created     time.Time         `json:"created"`
 	Local       bool              `json:"local"` // all bytes are on this node
 	Score       float64           `json:"score"`
+	// Unwitnessed says how many witnesses have seen it, where that is fewer than
+	// this node's policy asks for.
+	Unwitnessed string `json:"unwitnessed,omitempty"`
 }
 
 // Verified is the answer to "may this content be accepted here?".

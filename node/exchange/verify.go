@@ -45,7 +45,7 @@ func (x *Exchange) verifyRecord(ctx context.Context, t target, rec index.Record,
 	if err != nil {
 		return v, err
 	}
-	claim := ledger.Claim{Proved: p, Infohash: t.infohash(), Digest: t.ref.Digest}
+	claim := t.claim(p)
 	ih, err := swarm.ParseInfohash(rec.Infohash)
 	if err != nil {
 		return v, err
@@ -56,7 +56,7 @@ func (x *Exchange) verifyRecord(ctx context.Context, t target, rec index.Record,
 			return v, context.Cause(ctx)
 		}
 	}
-	v.Verdict = x.Ledger.Verdict(ctx, claim)
+	v.Verdict = x.verdict(ctx, &claim)
 	v.Opinions, err = x.opinionsOf(rec.Digest, rec.Author)
 	return v, err
 }

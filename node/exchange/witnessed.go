@@ -50,8 +50,8 @@ func (x *Exchange) WitnessStatus(ctx context.Context, req CosignedRequest) (Witn
 	if x.Net != nil {
 		s.Address = PeerScheme + x.Net.ID().String()
 	}
-	if x.Policy != nil {
-		s.Policy = string(x.Policy.Encode())
+	if x.Rule.Policy != nil {
+		s.Policy = string(x.Rule.Policy.Encode())
 	}
 	records, err := x.Store.Witness().Records(ctx, req.After, limit)
 	for _, r := range records {

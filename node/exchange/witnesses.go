@@ -30,18 +30,20 @@ const (
 	// nothing of the log yet hears of it soon.
 	cosignTries = 10
 	cosignRetry = 100 * time.Millisecond
+	// cosignAgain is when witnesses are asked to say again, and today, what they
+	// said of a log that does not grow: readers may want it fresh.
+	cosignAgain = 6 * time.Hour
 )
 
 // witnesses are those of the policy, for this author to ask.
 type witnesses struct {
-	policy  *policy.Policy
 	keys    []note.Key
 	clients []*witness.Client
 	grown   chan struct{} // this author's log has
 }
 
 func newWitnesses(p *policy.Policy, net Network) (*witnesses, error) {
-	w := &witnesses{policy: p, grown: make(chan struct{}, 1)}
+	w := &witnesses{grown: make(chan struct{}, 1)}
 	if p == nil {
 		return w, nil
 	}
@@ -123,7 +125,7 @@ func (x *Exchange) noteGrowth(entries []*ledger.Entry) {
 }
 
 // keepCosigned asks the witnesses of the policy whenever this author's log has
-// grown. Publishing does not wait for them.
+// grown, and now and then. Publishing does not wait for them.
 func (x *Exchange) keepCosigned(ctx context.Context) {
 	if len(x.witnesses.clients) == 0 {
 		return
@@ -136,6 +138,7 @@ func (x *Exchange) keepCosigned(ctx context.Context) {
 		var pause <-chan time.Time
 		switch {
 		case done:
+			pause = time.After(cosignAgain)
 		case tries < cosignTries:
 			x.log.Debug("checkpoint is not cosigned by enough witnesses yet", "err", err)
 			pause = time.After(cosignRetry << tries)
@@ -157,14 +160,14 @@ func (x *Exchange) keepCosigned(ctx context.Context) {
 // whether there is nothing more to ask for.
 func (x *Exchange) cosignHead(ctx context.Context) (done bool, err error) {
 	head, err := x.Ledger.Head(x.Me.ID)
-	if err != nil || x.isQuorum(head.Checkpoint) {
+	if err != nil || x.isCosigned(head.Checkpoint) {
 		return err == nil, err
 	}
 	ask, cancel := context.WithTimeout(ctx, cosignTimeout)
 	defer cancel()
 	n, failed := witness.Collect(ask, head.Checkpoint, func(ctx context.Context, older, newer uint64) ([]tlog.Hash, error) {
 		return x.Ledger.ProveConsistency(ctx, x.Me.ID, older, newer)
-	}, x.witnesses.clients, func(n note.Note) bool { return x.isQuorum(n.Encode()) })
+	}, x.witnesses.clients, func(n note.Note) bool { return x.isCosigned(n.Encode()) })
 	if errors.Is(failed, witness.ErrAhead) || errors.Is(failed, witness.ErrFork) || errors.Is(failed, witness.ErrInconsistent) {
 		x.log.Warn("a witness has seen more of this author's log than is here, or something else: was it restored from a backup?", "err", failed)
 		x.doubt()
@@ -178,14 +181,16 @@ func (x *Exchange) cosignHead(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	if fresh {
+		x.keepCosignedHead(x.Me.ID)
 		x.gossipLast(ctx, head)
 	}
-	return x.isQuorum(signed), failed
+	return x.Rule.Judge(signed).Quorum, failed
 }
 
-func (x *Exchange) isQuorum(signed []byte) bool {
-	r, err := x.witnesses.policy.Evaluate(signed)
-	return err == nil && r.Quorum
+// isCosigned tells whether the quorum has signed a checkpoint, and not long ago.
+func (x *Exchange) isCosigned(signed []byte) bool {
+	s := x.Rule.Judge(signed)
+	return s.Quorum && (s.Of == 0 || time.Since(s.Time) < cosignAgain)
 }
 
 // gossipLast tells others of the cosignatures on a head.
@@ -205,7 +210,10 @@ func (x *Exchange) adoptCosignatures(ctx context.Context, author ledger.AuthorID
 	if len(x.witnesses.keys) == 0 || len(signed) == 0 {
 		return
 	}
-	_, err := x.Ledger.Cosigned(ctx, author, signed, x.witnesses.keys...)
+	fresh, err := x.Ledger.Cosigned(ctx, author, signed, x.witnesses.keys...)
+	if fresh {
+		x.keepCosignedHead(author)
+	}
 	if err != nil && !notFound(err) && !errors.Is(err, ledger.ErrConflict) {
 		x.log.Warn("cosignatures are not kept", "err", err)
 	}

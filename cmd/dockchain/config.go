@@ -26,20 +26,22 @@ const maxConfig = 1 << 20
 //	bootstrap = ["/dns4/seed.example/tcp/4747/p2p/12D3…"]
 //	mainline_dht = false
 type fileConfig struct {
-	Home          *string  `toml:"home"`
-	Output        *string  `toml:"output"`
-	Network       *string  `toml:"network"`
-	Registry      *string  `toml:"registry"`
-	API           *string  `toml:"api"`
-	Peer          []string `toml:"peer"`
-	BitTorrent    *string  `toml:"bittorrent"`
-	Bootstrap     []string `toml:"bootstrap"`
-	MDNS          *bool    `toml:"mdns"`
-	MainlineDHT   *bool    `toml:"mainline_dht"`
-	Tracker       []string `toml:"tracker"`
-	WitnessPolicy *string  `toml:"witness_policy"`
-	LogLevel      *string  `toml:"log_level"`
-	LogFormat     *string  `toml:"log_format"`
+	Home             *string  `toml:"home"`
+	Output           *string  `toml:"output"`
+	Network          *string  `toml:"network"`
+	Registry         *string  `toml:"registry"`
+	API              *string  `toml:"api"`
+	Peer             []string `toml:"peer"`
+	BitTorrent       *string  `toml:"bittorrent"`
+	Bootstrap        []string `toml:"bootstrap"`
+	MDNS             *bool    `toml:"mdns"`
+	MainlineDHT      *bool    `toml:"mainline_dht"`
+	Tracker          []string `toml:"tracker"`
+	WitnessPolicy    *string  `toml:"witness_policy"`
+	RequireWitnesses *bool    `toml:"require_witnesses"`
+	WitnessMaxAge    *string  `toml:"witness_max_age"`
+	LogLevel         *string  `toml:"log_level"`
+	LogFormat        *string  `toml:"log_format"`
 }
 
 // setting is one key with its value in the file; nil means not set there.
@@ -74,6 +76,8 @@ func (c fileConfig) settings() []setting {
 		{"mainline_dht", truth(c.MainlineDHT)},
 		{"tracker", c.Tracker},
 		{"witness_policy", text(c.WitnessPolicy)},
+		{"require_witnesses", truth(c.RequireWitnesses)},
+		{"witness_max_age", text(c.WitnessMaxAge)},
 		{"log_level", text(c.LogLevel)},
 		{"log_format", text(c.LogFormat)},
 	}
@@ -86,7 +90,8 @@ func (s setting) environment() string { return "DOCKCHAIN_" + strings.ToUpper(s.
 // not there from the file. Every key of the file is checked, whichever command
 // runs.
 func (g *global) resolve(cmd *cobra.Command) error {
-	file, err := g.readConfig(cmd.Flags().Changed("config"))
+	g.configNamed = g.configNamed || cmd.Flags().Changed("config")
+	file, err := g.readConfig(g.configNamed)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/dockchains/dockchain/node"
 	"github.com/dockchains/dockchain/node/api"
 )
@@ -60,7 +62,13 @@ func (g *global) withDataOf(ctx context.Context, network string, do func(*api.Cl
 }
 
 func (g *global) offline(network string, do func(*api.Client) error) (err error) {
-	cfg := node.DefaultConfig()
+	o := &runOptions{node: node.DefaultConfig()}
+	settings := &cobra.Command{}
+	o.addWitnessFlags(settings)
+	if err := g.resolve(settings); err != nil {
+		return err
+	}
+	cfg := o.node
 	cfg.Home, cfg.Version, cfg.Network = g.home, version(), network
 	n, err := node.OpenOffline(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {

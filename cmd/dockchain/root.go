@@ -18,7 +18,9 @@ type global struct {
 	home    string
 	config  string
 	homeErr error // why home is not known
-	started bool  // the command line parsed; errors from here on are not usage
+	// configNamed tells that --config was given.
+	configNamed bool
+	started     bool // the command line parsed; errors from here on are not usage
 }
 
 func newRootCommand(g *global) *cobra.Command {

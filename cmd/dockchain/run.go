@@ -57,10 +57,19 @@ func (o *runOptions) addFlags(cmd *cobra.Command) {
 	f.BoolVar(&c.MDNS, "mdns", c.MDNS, "look for nodes on the local network")
 	f.BoolVar(&c.MainlineDHT, "mainline-dht", c.MainlineDHT, "announce images to BitTorrent's own DHT too")
 	f.StringArrayVar(&c.Trackers, "tracker", c.Trackers, "`URL` of a BitTorrent tracker to announce images to; repeatable")
-	f.StringVar(&c.Policy, "witness-policy", "", "`file` that names the witnesses to ask; see dockchain witness --help")
+	o.addWitnessFlags(cmd)
 	f.StringVar(&o.readyFile, "ready-file", "", "write the addresses in use to this `file` as JSON once the node serves")
 	f.TextVar(&o.logLevel, "log-level", &o.logLevel, "`debug|info|warn|error`")
 	f.StringVar(&o.logFormat, "log-format", "text", "`text|json`")
+}
+
+// addWitnessFlags adds the flags that commands without a node heed too, as the
+// environment and the file set them.
+func (o *runOptions) addWitnessFlags(cmd *cobra.Command) {
+	f, c := cmd.Flags(), &o.node
+	f.StringVar(&c.Policy, "witness-policy", "", "`file` that names the witnesses to ask and to count; see dockchain witness --help")
+	f.BoolVar(&c.RequireWitnesses, "require-witnesses", false, "refuse images whose author's log the quorum of that policy has not cosigned")
+	f.DurationVar(&c.WitnessMaxAge, "witness-max-age", 0, "refuse them, too, if that was longer ago than this `time`, as 24h")
 }
 
 func runRun(ctx context.Context, g *global, o *runOptions) error {

@@ -76,6 +76,9 @@ func foundView(u *ui, found []api.Found) view {
 		if text == "" {
 			text = f.Title
 		}
+		if f.Unwitnessed != "" {
+			text = "[seen by " + f.Unwitnessed + "] " + text
+		}
 		v.rows = append(v.rows, []string{
 			f.Ref, shortItem(f.Digest), bytesOf(f.Size), shorten(orDash(strings.Join(f.Platforms, ",")), 30),
 			u.age(f.Created), yesNo(f.Local), shorten(oneLine(text), 60),

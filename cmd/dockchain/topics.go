@@ -74,21 +74,23 @@ func newEnvironmentTopic() *cobra.Command {
 		Long: `A flag goes before the environment, that before the configuration file, and that
 before the default. The file is TOML; a key that nobody knows is an error.
 
-  flag             environment              key in the file
-  --home           DOCKCHAIN_HOME           home = "/srv/dockchain"
-  --output         DOCKCHAIN_OUTPUT         output = "table"
-  --network        DOCKCHAIN_NETWORK        network = "public"
-  --registry       DOCKCHAIN_REGISTRY       registry = "127.0.0.1:5000"
-  --api            DOCKCHAIN_API            api = "127.0.0.1:4780"
-  --peer           DOCKCHAIN_PEER           peer = ["/ip4/0.0.0.0/tcp/4747"]
-  --bittorrent     DOCKCHAIN_BITTORRENT     bittorrent = ":4748"
-  --bootstrap      DOCKCHAIN_BOOTSTRAP      bootstrap = ["/dns4/…/p2p/12D3…"]
-  --mdns           DOCKCHAIN_MDNS           mdns = true
-  --mainline-dht   DOCKCHAIN_MAINLINE_DHT   mainline_dht = true
-  --tracker        DOCKCHAIN_TRACKER        tracker = ["udp://…/announce"]
-  --witness-policy DOCKCHAIN_WITNESS_POLICY witness_policy = "/srv/policy"
-  --log-level      DOCKCHAIN_LOG_LEVEL      log_level = "info"
-  --log-format     DOCKCHAIN_LOG_FORMAT     log_format = "text"
+  flag                environment                 key in the file
+  --home              DOCKCHAIN_HOME              home = "/srv/dockchain"
+  --output            DOCKCHAIN_OUTPUT            output = "table"
+  --network           DOCKCHAIN_NETWORK           network = "public"
+  --registry          DOCKCHAIN_REGISTRY          registry = "127.0.0.1:5000"
+  --api               DOCKCHAIN_API               api = "127.0.0.1:4780"
+  --peer              DOCKCHAIN_PEER              peer = ["/ip4/0.0.0.0/tcp/4747"]
+  --bittorrent        DOCKCHAIN_BITTORRENT        bittorrent = ":4748"
+  --bootstrap         DOCKCHAIN_BOOTSTRAP         bootstrap = ["/dns4/…/p2p/12D3…"]
+  --mdns              DOCKCHAIN_MDNS              mdns = true
+  --mainline-dht      DOCKCHAIN_MAINLINE_DHT      mainline_dht = true
+  --tracker           DOCKCHAIN_TRACKER           tracker = ["udp://…/announce"]
+  --witness-policy    DOCKCHAIN_WITNESS_POLICY    witness_policy = "/srv/policy"
+  --require-witnesses DOCKCHAIN_REQUIRE_WITNESSES require_witnesses = true
+  --witness-max-age   DOCKCHAIN_WITNESS_MAX_AGE   witness_max_age = "24h"
+  --log-level         DOCKCHAIN_LOG_LEVEL         log_level = "info"
+  --log-format        DOCKCHAIN_LOG_FORMAT        log_format = "text"
 
 Lists in the environment are separated by commas. The file is that of --config,
 $DOCKCHAIN_CONFIG, or $XDG_CONFIG_HOME/dockchain/config.toml. Data is kept in

@@ -96,7 +96,7 @@ func (x *Exchange) askOthers(ctx context.Context) error {
 
 // wantsQuorum tells whether this author's policy wants cosignatures.
 func (x *Exchange) wantsQuorum() bool {
-	return x.Policy != nil && x.Policy.Quorum != "none" && len(x.Policy.Witnesses) > 0
+	return x.Rule.Policy != nil && x.Rule.Policy.Quorum != "none" && len(x.Rule.Policy.Witnesses) > 0
 }
 
 // awaitKnownPeers waits a moment for a node that was just started to find one of

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/script. Beside testscript's own commands there are
 //
 //	exits CODE COMMAND...    runs a command and demands its exit code
+//	becomes CODE COMMAND...  runs a command until it has the exit code
 //	await FILE               waits for a ready file
 //	jsonenv VAR FILE KEY...  sets a variable from a JSON document
 //	layout DIR [TEXT]        writes an OCI image layout with a small image
@@ -47,6 +49,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("DOCKCHAIN_PEER", "/ip4/127.0.0.1/tcp/0")
 			e.Setenv("DOCKCHAIN_MDNS", "false")
 			e.Setenv("DOCKER_HOST", os.Getenv("DOCKER_HOST"))
+			e.Setenv("RUN", strings.ToLower(rand.Text())) // for names that others see
 			return nil
 		},
 		Condition: func(condition string) (bool, error) {
@@ -59,7 +62,7 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %s", condition)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": scriptExits, "await": scriptAwait, "jsonenv": scriptJSONEnv, "layout": scriptLayout, "listen": scriptListen,
+			"exits": scriptExits, "becomes": scriptBecomes, "await": scriptAwait, "jsonenv": scriptJSONEnv, "layout": scriptLayout, "listen": scriptListen,
 		},
 	})
 }
@@ -78,23 +81,46 @@ func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE COMMAND...")
 	}
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	err = ts.Exec(args[1], args[2:]...)
-	code := 0
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		code = exit.ExitCode()
-	} else {
-		ts.Check(err)
-	}
-	if code != want {
+	if code, want := scriptRun(ts, args); code != want {
 		ts.Fatalf("exit code %d, want %d", code, want)
 	}
 }
 
+func scriptBecomes(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: becomes CODE COMMAND...")
+	}
+	deadline := time.Now().Add(patience)
+	for {
+		code, want := scriptRun(ts, args)
+		if code == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("exit code is still %d, want %d", code, want)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// scriptRun runs a command and gives the exit code it has and the one wanted.
+func scriptRun(ts *testscript.TestScript, args []string) (code, want int) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return exit.ExitCode(), want
+	}
+	ts.Check(err)
+	return 0, want
+}
+
+// patience is how long a script waits for what must come, on however busy a
+// machine.
+const patience = 3 * time.Minute
+
 func scriptAwait(ts *testscript.TestScript, _ bool, args []string) {
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(patience)
 	for {
 		_, err := os.Stat(ts.MkAbs(args[0]))
 		if err == nil {

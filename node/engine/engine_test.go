@@ -37,7 +37,7 @@ func TestLoadAndRun(t *testing.T) {
 			m := newMaker(t)
 			extra := m.file(mediaType, "note", []byte("note"))
 			root := m.runnable(mediaType, extra, extra)
-			name := "dockchain-test/load:" + strings.ReplaceAll(strings.TrimPrefix(mediaType, "application/vnd.oci.image.layer.v1."), "+", "-")
+			name := own + "load:" + strings.ReplaceAll(strings.TrimPrefix(mediaType, "application/vnd.oci.image.layer.v1."), "+", "-")
 			forget(t, e, name)
 			id, err := e.Load(t.Context(), root, name, m.s, nil, nil)
 			if err != nil {
@@ -65,7 +65,7 @@ func TestImportIsRepeatable(t *testing.T) {
 	e := open(t)
 	m := newMaker(t)
 	root := m.runnable(ocispec.MediaTypeImageLayerGzip, m.file(ocispec.MediaTypeImageLayerGzip, "x", []byte("x")))
-	const name, other = "dockchain-test/import:1.0", "dockchain-test/import:2.0"
+	name, other := own+"import:1.0", own+"import:2.0"
 	for _, n := range []string{name, other} { // a second tag must not come along
 		forget(t, e, n)
 		if _, err := e.Load(t.Context(), root, n, m.s, nil, nil); err != nil {
@@ -133,7 +133,7 @@ func TestLoadPicksThePlatform(t *testing.T) {
 	index.SchemaVersion = 2
 	root := m.putJSON(index.MediaType, index)
 
-	const name = "dockchain-test/platform:mine"
+	name := own + "platform:mine"
 	forget(t, e, name)
 	if _, err := e.Load(t.Context(), root, name, m.s, nil, nil); err != nil {
 		t.Fatal(err)
@@ -141,7 +141,7 @@ func TestLoadPicksThePlatform(t *testing.T) {
 	if out, _, err := e.Run(t.Context(), name, "ran"); err != nil || out != "ran\n" {
 		t.Errorf("printed %q, %v", out, err)
 	}
-	const foreign = "dockchain-test/platform:s390x"
+	foreign := own + "platform:s390x"
 	forget(t, e, foreign)
 	id, err := e.Load(t.Context(), root, foreign, m.s, other.Platform, nil)
 	if err != nil {
@@ -177,7 +177,7 @@ func TestAbsentImages(t *testing.T) {
 	t.Parallel()
 	e := open(t)
 	m := newMaker(t)
-	const nothing = "dockchain-test/nothing:0"
+	nothing := own + "nothing:0"
 	if _, err := e.Import(t.Context(), nothing, m.s, nil); !errors.Is(err, ErrNoSuchImage) {
 		t.Errorf("import: %v", err)
 	}
@@ -227,7 +227,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	e := open(t)
 	m := newMaker(t)
-	const name = "dockchain-test/cancel:1"
+	name := own + "cancel:1"
 	forget(t, e, name)
 	if _, err := e.Load(t.Context(), m.runnable(ocispec.MediaTypeImageLayer, m.file(ocispec.MediaTypeImageLayer, "c", []byte("c"))), name, m.s, nil, nil); err != nil {
 		t.Fatal(err)

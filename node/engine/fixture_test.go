@@ -5,12 +5,14 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 
@@ -37,6 +39,10 @@ func open(t *testing.T) *Engine {
 	t.Skip("no Docker Engine answers:", err)
 	return nil
 }
+
+// own begins the names of this run's images: another one may be under way with
+// the same Engine. It is in their labels too, so that their ids differ.
+var own = "dockchain-test-" + strings.ToLower(rand.Text()) + "/"
 
 // program is a static Linux binary that prints its arguments and exits with
 // their number.
@@ -153,7 +159,7 @@ func (m maker) image(arch string, layers ...layer) image.Descriptor {
 	m.t.Helper()
 	config := ocispec.Image{
 		Platform: ocispec.Platform{OS: "linux", Architecture: arch},
-		Config:   ocispec.ImageConfig{Entrypoint: []string{"/main"}, Labels: map[string]string{"test": m.t.Name()}},
+		Config:   ocispec.ImageConfig{Entrypoint: []string{"/main"}, Labels: map[string]string{"test": own + m.t.Name()}},
 		RootFS:   ocispec.RootFS{Type: "layers"},
 	}
 	manifest := ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest}

@@ -30,6 +30,9 @@ type Config struct {
 	// Peer holds the multiaddrs that libp2p listens on. Default: port 4747, TCP
 	// and QUIC, on all interfaces.
 	Peer []string
+	// Announce holds the multiaddrs told to peers, where the node cannot see them
+	// itself, as behind a forwarded port. Default: those that it finds out.
+	Announce []string
 	// BitTorrent is the host:port for ordinary BitTorrent clients. Default
 	// 0.0.0.0:4748.
 	BitTorrent string

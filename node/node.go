@@ -173,17 +173,27 @@ func (n *Node) openNetwork(late *atomic.Pointer[exchange.Exchange]) (err error) 
 		return fmt.Errorf("opening the peer identity: %w", err)
 	}
 	n.host, err = p2p.New(p2p.Config{
-		Network: n.cfg.Network, Version: n.cfg.Version, Key: key, Listen: n.cfg.Peer,
+		Network: n.cfg.Network, Version: n.cfg.Version, Key: key, Listen: n.cfg.Peer, Announce: n.cfg.Announce,
 		Bootstrap: n.cfg.Bootstrap, MDNS: n.cfg.MDNS,
 		Known: n.knownPeers, Seen: n.rememberPeer,
-		Validator: exchange.Records{Check: func(p *ledger.Proved) error {
-			_, err := n.ledger.Check(p)
-			var behind *ledger.Behind
-			if errors.As(err, &behind) {
-				return nil
-			}
-			return err
-		}},
+		Validator: exchange.Records{
+			Check: func(p *ledger.Proved) error {
+				if x := late.Load(); x != nil {
+					return x.CheckRecord(p)
+				}
+				_, err := n.ledger.Check(p)
+				var behind *ledger.Behind
+				if errors.As(err, &behind) {
+					return nil
+				}
+				return err
+			},
+			Compare: func(a, b *ledger.Proved) {
+				if x := late.Load(); x != nil {
+					x.CompareRecords(a, b)
+				}
+			},
+		},
 	}, n.log)
 	if err != nil {
 		return fmt.Errorf("joining the network: %w", err)

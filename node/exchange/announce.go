@@ -68,6 +68,10 @@ func (x *Exchange) announceAll(ctx context.Context) {
 		if err != nil {
 			continue // loadHoldings parsed it
 		}
+		if !x.mayGive(ctx, ih) {
+			x.log.Info("image is not seeded: no release of it is accepted", "infohash", ih)
+			continue
+		}
 		if err := x.seed(ctx, hold); err != nil {
 			x.log.Warn("image is not seeded", "infohash", ih, "err", err)
 			continue

@@ -96,11 +96,12 @@ func (x *Exchange) reached(ctx context.Context, author ledger.AuthorID) uint64 {
 
 // resumeLater goes on, soon and with whoever there is, with a log of which only
 // some could be had.
-func (x *Exchange) resumeLater(author ledger.AuthorID, from peer.ID) {
+func (x *Exchange) resumeLater(author ledger.AuthorID, from peer.ID) bool {
 	st, err := x.Ledger.Staged(author)
 	if err == nil {
 		x.wantLater(catchUp{author: author, from: from, size: st.Size + 1}, firstRetry)
 	}
+	return err == nil
 }
 
 // teller is whom to ask: who passed the news on, and from the second time on,

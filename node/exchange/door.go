@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -13,7 +14,7 @@ func (x *Exchange) OpenBlob(d digest.Digest) (*os.File, error) {
 	if err := d.Validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBadRequest, err)
 	}
-	if !x.holdings.covers(d) {
+	if !x.mayGiveBlob(context.Background(), d) {
 		return nil, fmt.Errorf("%w: %s", ErrNotFound, d)
 	}
 	f, err := x.Blobs.Open(d)

@@ -47,7 +47,9 @@ type Network interface {
 	PublishEvidence(ctx context.Context, data []byte) error
 	Provide(ctx context.Context, key []byte) error
 	FindProviders(ctx context.Context, key []byte, max int) <-chan peer.AddrInfo
+	StopProvide(key []byte)
 	PutValue(ctx context.Context, key string, value []byte) error
+	StopValue(key string)
 	GetValue(ctx context.Context, key string) ([]byte, error)
 	Request(ctx context.Context, to peer.ID, op string, req []byte) ([]byte, error)
 }
@@ -61,6 +63,7 @@ type PeerInfo struct {
 // Swarm is what the roads need of BitTorrent.
 type Swarm interface {
 	Seed(ctx context.Context, info []byte, files []swarm.Source) error
+	Unseed(ih swarm.Infohash)
 	Fetch(ctx context.Context, job swarm.Job) (swarm.Result, error)
 }
 
@@ -128,6 +131,8 @@ type Exchange struct {
 	catchUps  chan catchUp
 	delayed   atomic.Int64  // catch-ups that wait to be tried again
 	news      chan *holding // fetched images to be announced
+	judged    chan struct{} // what is held must be judged anew
+	suspects  chan suspect  // records of the DHT that contradict something
 	started   time.Time
 }
 
@@ -154,6 +159,8 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Exchange, error) {
 		heads:     reconcile.NewIndex(),
 		catchUps:  make(chan catchUp, maxCatchUps),
 		news:      make(chan *holding, maxCatchUps),
+		judged:    make(chan struct{}, 1),
+		suspects:  make(chan suspect, maxSuspects),
 		started:   time.Now(),
 	}
 	x.Ledger.Guard(x.Me.ID, x.assure)
@@ -181,6 +188,8 @@ func (x *Exchange) Run(ctx context.Context) error {
 			x.announceNews(ctx)
 		})
 		wg.Go(func() { x.compareNowAndThen(ctx) })
+		wg.Go(func() { x.withdraw(ctx) })
+		wg.Go(func() { x.convictSuspects(ctx) })
 		wg.Go(func() { x.keepCosigned(ctx) })
 		for range catchUpWorkers {
 			wg.Go(func() { x.workOffCatchUps(ctx) })
@@ -260,6 +269,7 @@ func (x *Exchange) apply(entries []*ledger.Entry) error {
 		return err
 	}
 	x.noteGrowth(entries)
+	x.noteStanding(entries)
 	return errors.Join(x.noteHeads(entries), x.noteVouches(entries))
 }
 

@@ -99,6 +99,7 @@ func (x *Exchange) freeze(ctx context.Context, fork *evidence.Fork, data []byte)
 	if err := x.Ledger.Freeze(ctx, fork.Author, ledger.Fault{Kind: FaultFork, Evidence: data}); err != nil {
 		return err
 	}
+	x.judgeAnew()
 	x.Reputation.Observe(authorSubject(fork.Author), reputation.BadSignature, 1)
 	x.log.Warn("log is frozen: its author signed two histories", "author", fork.Author, "diverged", fork.Diverged)
 	return nil
@@ -201,6 +202,7 @@ func (x *Exchange) judgeState(ctx context.Context, from peer.ID, data []byte) Ju
 	var behind *ledger.Behind
 	switch {
 	case err == nil:
+		x.judgeAnew()
 		x.Reputation.Observe(authorSubject(p.Author()), reputation.BadSignature, 1)
 		x.log.Warn("log is frozen: its author committed to a wrong state", "author", p.Author())
 		return Accept

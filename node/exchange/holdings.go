@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -24,17 +25,22 @@ type holding struct {
 type holdings struct {
 	mu     sync.RWMutex
 	images map[swarm.Infohash]*holding
-	// cover counts the held images that a blob belongs to.
-	cover map[digest.Digest]int
+	// cover has the held images that a blob belongs to.
+	cover map[digest.Digest][]swarm.Infohash
 	// layer finds the blob of a layer torrent.
 	layer map[swarm.Infohash]digest.Digest
+	// verdicts are those of this epoch on images, as far as somebody asked.
+	verdicts map[swarm.Infohash]bool
+	epoch    int
 }
 
 func newHoldings() *holdings {
 	return &holdings{
 		images: map[swarm.Infohash]*holding{},
-		cover:  map[digest.Digest]int{},
+		cover:  map[digest.Digest][]swarm.Infohash{},
 		layer:  map[swarm.Infohash]digest.Digest{},
+
+		verdicts: map[swarm.Infohash]bool{},
 	}
 }
 
@@ -45,9 +51,9 @@ func (h *holdings) add(ih swarm.Infohash, hold *holding) {
 		return
 	}
 	h.images[ih] = hold
-	h.cover[hold.Record.Map]++
+	h.cover[hold.Record.Map] = append(h.cover[hold.Record.Map], ih)
 	for _, b := range hold.Map.Blobs {
-		h.cover[b.Digest]++
+		h.cover[b.Digest] = append(h.cover[b.Digest], ih)
 		if b.Infohash == "" {
 			continue
 		}
@@ -64,11 +70,36 @@ func (h *holdings) image(ih swarm.Infohash) (*holding, bool) {
 	return hold, ok
 }
 
-// covers tells whether a held image covers d, so that it may be given away.
-func (h *holdings) covers(d digest.Digest) bool {
+// with are the held images that a blob belongs to.
+func (h *holdings) with(d digest.Digest) []swarm.Infohash {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	return h.cover[d] > 0
+	return slices.Clone(h.cover[d])
+}
+
+// given is the verdict on an image, if it is known.
+func (h *holdings) given(ih swarm.Infohash) (ok, known bool, epoch int) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	ok, known = h.verdicts[ih]
+	return ok, known, h.epoch
+}
+
+// setGiven keeps a verdict that was asked for in an epoch.
+func (h *holdings) setGiven(ih swarm.Infohash, ok bool, epoch int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if epoch == h.epoch {
+		h.verdicts[ih] = ok
+	}
+}
+
+// forgetGiven begins another epoch.
+func (h *holdings) forgetGiven() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.epoch++
+	clear(h.verdicts)
 }
 
 func (h *holdings) layerBlob(ih swarm.Infohash) (digest.Digest, bool) {

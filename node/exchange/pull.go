@@ -193,6 +193,7 @@ func (p *pull) extend(ctx context.Context, part *reconcile.Part) error {
 func (p *pull) refused(ctx context.Context, err error) {
 	if errors.Is(err, ledger.ErrWrongState) {
 		if f, err := p.x.Ledger.Fault(p.author); err == nil {
+			p.x.judgeAnew()
 			p.x.publishEvidence(ctx, f.Evidence)
 		}
 	} else if isForgery(err) {

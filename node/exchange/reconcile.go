@@ -100,6 +100,8 @@ type answered struct {
 // one answer.
 func (x *Exchange) takeHeads(ctx context.Context, from peer.ID, heads []reconcile.Head, failures *int) error {
 	heads = slices.DeleteFunc(slices.Clone(heads), func(h reconcile.Head) bool { return !x.worthAsking(h) })
+	// One that is on its way in parts goes on where it stopped.
+	heads = slices.DeleteFunc(heads, func(h reconcile.Head) bool { return x.resumeLater(h.Author, from) })
 	for len(heads) > 0 {
 		q := reconcile.Pull{MaxBytes: ManyParts}
 		for _, h := range heads[:min(len(heads), reconcile.MaxWants)] {

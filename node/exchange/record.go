@@ -17,8 +17,11 @@ var ErrForeignRecord = errors.New("the record does not belong under this key")
 // no trust in the peer that gave it.
 type Records struct {
 	// Check says whether the proved entry agrees with what this node has seen
-	// of its author's log; ledger.Ledger.Check without the entry.
+	// of its author's log; see Exchange.CheckRecord. May be nil.
 	Check func(*ledger.Proved) error
+	// Compare is shown two records of one key, each of them good by itself; see
+	// Exchange.CompareRecords. May be nil.
+	Compare func(a, b *ledger.Proved)
 }
 
 // Validate accepts a value that is its key's.
@@ -30,11 +33,16 @@ func (r Records) Validate(key string, value []byte) error {
 // Select picks the value whose release stands latest in the log.
 func (r Records) Select(key string, values [][]byte) (int, error) {
 	best, at := -1, uint64(0)
+	var last *ledger.Proved
 	for i, v := range values {
 		p, err := r.read(key, v)
 		if err != nil {
 			continue
 		}
+		if r.Compare != nil && last != nil {
+			r.Compare(last, p)
+		}
+		last = p
 		if best < 0 || p.Index > at {
 			best, at = i, p.Index
 		}

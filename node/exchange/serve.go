@@ -90,7 +90,7 @@ func (x *Exchange) answerRelease(ctx context.Context, _ peer.ID, req []byte) ([]
 }
 
 // answerBlob gives a small blob that an accepted release covers.
-func (x *Exchange) answerBlob(_ context.Context, _ peer.ID, req []byte) ([]byte, error) {
+func (x *Exchange) answerBlob(ctx context.Context, _ peer.ID, req []byte) ([]byte, error) {
 	var q blobRequest
 	if err := decodeStrict(req, &q); err != nil {
 		return nil, err
@@ -98,14 +98,14 @@ func (x *Exchange) answerBlob(_ context.Context, _ peer.ID, req []byte) ([]byte,
 	if err := q.Digest.Validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrGarbage, err)
 	}
-	if !x.holdings.covers(q.Digest) {
+	if !x.mayGiveBlob(ctx, q.Digest) {
 		return nil, ErrNotFound
 	}
 	return x.readBlob(q.Digest, MaxDirectBlob)
 }
 
 // answerInfo gives the info dictionary of a held image's torrent.
-func (x *Exchange) answerInfo(_ context.Context, _ peer.ID, req []byte) ([]byte, error) {
+func (x *Exchange) answerInfo(ctx context.Context, _ peer.ID, req []byte) ([]byte, error) {
 	var q infoRequest
 	if err := decodeStrict(req, &q); err != nil {
 		return nil, err
@@ -114,7 +114,7 @@ func (x *Exchange) answerInfo(_ context.Context, _ peer.ID, req []byte) ([]byte,
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrGarbage, err)
 	}
-	if _, held := x.holdings.image(ih); !held {
+	if _, held := x.holdings.image(ih); !held || !x.mayGive(ctx, ih) {
 		return nil, ErrNotFound
 	}
 	t, err := x.Store.Torrent(ih.String())
@@ -131,14 +131,15 @@ func (x *Exchange) ResolveTorrent(ih swarm.Infohash) (info []byte, files []swarm
 	if err != nil {
 		return nil, nil, false
 	}
-	if d, isLayer := x.holdings.layerBlob(ih); isLayer {
+	ctx := context.Background()
+	if d, isLayer := x.holdings.layerBlob(ih); isLayer && x.mayGiveBlob(ctx, d) {
 		size, err := x.Blobs.Stat(d)
 		if err != nil {
 			return nil, nil, false
 		}
 		return t.Info, []swarm.Source{x.blobSource(nil, d, size)}, true
 	}
-	if hold, isImage := x.holdings.image(ih); isImage {
+	if hold, isImage := x.holdings.image(ih); isImage && x.mayGive(ctx, ih) {
 		return t.Info, x.imageSources(hold.Map), true
 	}
 	return nil, nil, false

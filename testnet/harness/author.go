@@ -29,6 +29,7 @@ type Author struct {
 
 	t         testing.TB
 	inception ledger.Inception
+	next      ledger.Key // that Rotate brings
 }
 
 // NewAuthor makes an author who has worked as much as nodes want.
@@ -55,7 +56,7 @@ func Idler(t testing.TB) *Author {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &Author{t: t, Key: key, inception: ledger.Inception{
+	a := &Author{t: t, Key: key, next: next, inception: ledger.Inception{
 		Network: Network, Keys: []ledger.PublicKey{key.Public()}, Threshold: 1,
 		Next: []string{next.Public().Fingerprint()}, NextThreshold: 1,
 	}}
@@ -68,6 +69,7 @@ func Idler(t testing.TB) *Author {
 type History struct {
 	*ledger.Ledger
 	author *Author
+	key    ledger.Key // that signs now
 }
 
 // History begins a log.
@@ -79,14 +81,14 @@ func (a *Author) History() *History {
 		a.t.Fatalf("beginning a log: %v", err)
 	}
 	a.ID = id
-	return &History{l, a}
+	return &History{l, a, a.Key}
 }
 
 // Release appends a release and gives it proven.
 func (h *History) Release(r ledger.Release) *ledger.Proved {
 	t := h.author.t
 	t.Helper()
-	p, err := h.AppendRelease(t.Context(), h.author.ID, h.author.Key, r)
+	p, err := h.AppendRelease(t.Context(), h.author.ID, h.key, r)
 	if err != nil {
 		t.Fatalf("signing a release: %v", err)
 	}

@@ -54,12 +54,16 @@ func signEnvelope(payload []byte, keys ...Key) ([]byte, error) {
 		}
 		e.signatures = append(e.signatures, signature{k.Public().Fingerprint(), k.sign(msg)})
 	}
-	slices.SortFunc(e.signatures, func(a, b signature) int { return strings.Compare(a.keyID, b.keyID) })
+	e.sort()
 	leaf := e.encode()
 	if len(leaf) > MaxLeaf {
 		return nil, fmt.Errorf("encoding entry: %w: %d bytes, %d are allowed", ErrTooLarge, len(leaf), MaxLeaf)
 	}
 	return leaf, nil
+}
+
+func (e envelope) sort() {
+	slices.SortFunc(e.signatures, func(a, b signature) int { return strings.Compare(a.keyID, b.keyID) })
 }
 
 func (e envelope) encode() []byte {

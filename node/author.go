@@ -87,6 +87,9 @@ func (f authorFiles) id() (ledger.AuthorID, error) {
 
 // begin makes keys where none are, and begins their author's log.
 func (f authorFiles) begin(ctx context.Context, network string, bits int, l *ledger.Ledger) (ledger.AuthorID, error) {
+	if _, err := os.Stat(f.path(proposedFile)); err == nil {
+		return "", ErrProposed
+	}
 	next, key, err := f.firstKeys()
 	if err != nil {
 		return "", err
@@ -124,6 +127,9 @@ func (f authorFiles) firstKeys() (next, signing ledger.Key, err error) {
 // first keys are here.
 func (f authorFiles) beginAgain(ctx context.Context, id ledger.AuthorID, network string, l *ledger.Ledger) error {
 	if _, err := l.Head(id); !errors.Is(err, ledger.ErrUnknownAuthor) {
+		return err
+	}
+	if begun, err := f.beginSigned(ctx, l); begun || err != nil {
 		return err
 	}
 	next, err := f.Next()

@@ -24,6 +24,7 @@ var errPredicateTooLarge = errors.New("the predicate does not fit into an entry"
 type attestOptions struct {
 	file, kind, mediaType string
 	byDigest              bool
+	proposing
 }
 
 func newAttestCommand(g *global) *cobra.Command {
@@ -45,6 +46,7 @@ hand on.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return runAttest(cmd, g, o, args[0]) },
 	}
+	o.addFlag(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.file, "predicate", "", "`file` with the predicate")
 	f.StringVar(&o.kind, "type", "", "`URI` of the predicate's type")
@@ -61,13 +63,13 @@ func runAttest(cmd *cobra.Command, g *global, o attestOptions, target string) er
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", o.file, err)
 	}
-	return g.say(cmd.Context(), "attesting "+shorten(target, 80), func(ctx context.Context, c *api.Client) (api.Said, error) {
+	return g.say(cmd.Context(), o.proposing, "attesting "+shorten(target, 80), func(ctx context.Context, c *api.Client) (api.Said, error) {
 		return c.Attest(ctx, req)
 	})
 }
 
 func (o attestOptions) request(stdin io.Reader, target string) (api.AttestRequest, error) {
-	req := api.AttestRequest{Target: target, PredicateType: o.kind}
+	req := api.AttestRequest{Target: target, PredicateType: o.kind, Way: o.way()}
 	in := stdin
 	if o.file != "-" {
 		f, err := os.Open(o.file)

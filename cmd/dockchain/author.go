@@ -23,12 +23,16 @@ keys. Keep a copy of next.key elsewhere; it may be kept only there, as long as i
 is put back for the commands that need it. The author's id never changes.
 
 Whatever first opens a data directory, as dockchain run does, makes its author;
-create does nothing else.`,
+create does nothing else.
+
+Several people can speak for an author, each with a key of their own: key makes one,
+create --key-of and --threshold propose such an author, and what it says is proposed
+with --propose, signed with sign, and added with dockchain ledger append.`,
 		Example: `  dockchain author create
   dockchain author show
   dockchain author rotate
   dockchain author recover --void-from 12`,
-	}, newAuthorCreateCommand(g), newAuthorShowCommand(g), newAuthorRotateCommand(g), newAuthorRecoverCommand(g), newAuthorRetireCommand(g))
+	}, newAuthorCreateCommand(g), newAuthorShowCommand(g), newAuthorKeyCommand(g), newAuthorSignCommand(g), newAuthorRotateCommand(g), newAuthorRecoverCommand(g), newAuthorRetireCommand(g))
 }
 
 func newAuthorShowCommand(g *global) *cobra.Command {
@@ -51,20 +55,44 @@ func newAuthorShowCommand(g *global) *cobra.Command {
 }
 
 func newAuthorRotateCommand(g *global) *cobra.Command {
-	return &cobra.Command{
+	var s several
+	cmd := &cobra.Command{
 		Use:   "rotate",
 		Short: "Sign with the next key from now on",
 		Long: `Sign with the next key from now on, and commit to a new next one. The old signing
 key is overwritten; what it signed stays good. After a crash the same command, or
-the next start of the node, goes on where it was.`,
-		Example: `  dockchain author rotate`,
-		Args:    cobra.NoArgs,
+the next start of the node, goes on where it was.
+
+With --key-of and --threshold several people speak for the author from then on: the new
+keys are your next one and theirs, who sign the proposal with them.`,
+		Example: `  dockchain author rotate
+  dockchain author rotate --key-of bob.pub --threshold 2 --propose rotate.proposal`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if asked, err := s.asked(cmd); asked || err != nil {
+				return g.proposeKeys(cmd.Context(), s, 0, err)
+			}
 			return runAuthor(cmd.Context(), g, "changing keys", func(ctx context.Context, c *api.Client) (api.AuthorStatus, error) {
 				return c.RotateKeys(ctx)
 			})
 		},
 	}
+	s.addFlags(cmd)
+	return cmd
+}
+
+// proposeKeys proposes a change of keys for others to sign.
+func (g *global) proposeKeys(ctx context.Context, s several, voidFrom uint64, err error) error {
+	if err != nil {
+		return err
+	}
+	holders, err := s.holders()
+	if err != nil {
+		return err
+	}
+	return g.say(ctx, s.proposing, "changing keys", func(ctx context.Context, c *api.Client) (api.Said, error) {
+		return c.ProposeKeys(ctx, api.KeyChange{Threshold: s.threshold, Holders: holders, VoidFrom: voidFrom})
+	})
 }
 
 func newAuthorRetireCommand(g *global) *cobra.Command {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -12,6 +13,7 @@ import (
 func newAuthorRecoverCommand(g *global) *cobra.Command {
 	var voidFrom uint64
 	var req api.RecoverRequest
+	var s several
 	cmd := &cobra.Command{
 		Use:   "recover [--void-from ENTRY]",
 		Short: "Change keys after a theft or a fork, and take back what must not stand",
@@ -33,12 +35,19 @@ for good.`,
   dockchain author recover --without-missing    # the rest of the log is lost`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if asked, err := s.asked(cmd); asked || err != nil {
+				if err == nil && voidFrom == 0 {
+					err = &usageError{err: errors.New("the first entry to take back is needed: --void-from ENTRY"), command: cmd.CommandPath()}
+				}
+				return g.proposeKeys(cmd.Context(), s, voidFrom, err)
+			}
 			if cmd.Flags().Changed("void-from") {
 				req.VoidFrom = &voidFrom
 			}
 			return runAuthorRecover(cmd.Context(), g, req)
 		},
 	}
+	s.addFlags(cmd)
 	cmd.Flags().Uint64Var(&voidFrom, "void-from", 0, "the first `entry` to take back")
 	cmd.Flags().BoolVar(&req.WithoutMissing, "without-missing", false, "give up entries that others have seen and nobody gives back")
 	return cmd

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -11,6 +10,7 @@ import (
 
 func newEndorseCommand(g *global) *cobra.Command {
 	var req api.EndorseRequest
+	var p proposing
 	cmd := &cobra.Command{
 		Use:   "endorse TARGET",
 		Short: "Stand by an image that another author released",
@@ -25,23 +25,14 @@ those first whom you gave a name. dockchain revoke DIGEST takes an endorsement b
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req.Target = args[0]
-			return g.say(cmd.Context(), "endorsing "+shorten(req.Target, 80), func(ctx context.Context, c *api.Client) (api.Said, error) {
+			req.Way = p.way()
+			return g.say(cmd.Context(), p, "endorsing "+shorten(req.Target, 80), func(ctx context.Context, c *api.Client) (api.Said, error) {
 				return c.Endorse(ctx, req)
 			})
 		},
 	}
+	p.addFlag(cmd)
 	cmd.Flags().StringVar(&req.Role, "as", "", "as whom: a `role`, in lower-case words joined by . _ or -")
 	cmd.Flags().StringVar(&req.Comment, "comment", "", "`text` that everybody can read, on one line")
 	return cmd
-}
-
-// say says something in the log of the node's author.
-func (g *global) say(ctx context.Context, what string, do func(context.Context, *api.Client) (api.Said, error)) error {
-	return g.withData(ctx, func(c *api.Client) error {
-		res, err := do(ctx, c)
-		if err != nil {
-			return fmt.Errorf("%s: %w", what, err)
-		}
-		return g.ui.print(saidView(res))
-	})
 }

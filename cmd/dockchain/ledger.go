@@ -31,7 +31,7 @@ http://ADDRESS-OF-THE-API/ledger/AUTHOR-ID/.`,
 		Example: `  dockchain ledger log alice
   dockchain ledger prove alice/debian:12 > debian.proof
   dockchain ledger verify debian.proof`,
-	}, newLedgerLogCommand(g), newLedgerShowCommand(g), newLedgerProveCommand(g), newLedgerVerifyCommand(g), newLedgerExportCommand(g))
+	}, newLedgerLogCommand(g), newLedgerShowCommand(g), newLedgerProveCommand(g), newLedgerVerifyCommand(g), newLedgerAppendCommand(g), newLedgerExportCommand(g))
 }
 
 func newLedgerLogCommand(g *global) *cobra.Command {

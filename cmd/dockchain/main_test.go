@@ -48,6 +48,7 @@ func TestEverySentinelHasAHint(t *testing.T) {
 	t.Parallel()
 	known := map[string]error{
 		"ErrNotFound": api.ErrNotFound, "ErrTimeout": api.ErrTimeout, "ErrNotYours": api.ErrNotYours,
+		"ErrNeedsOthers": api.ErrNeedsOthers, "ErrUnsigned": api.ErrUnsigned, "ErrOutdated": api.ErrOutdated,
 		"ErrNotGiven":   api.ErrNotGiven,
 		"ErrBadRequest": api.ErrBadRequest, "ErrNoAlias": api.ErrNoAlias, "ErrNoEngine": api.ErrNoEngine,
 		"ErrOffline": api.ErrOffline, "ErrRejected": api.ErrRejected, "ErrNoSpace": api.ErrNoSpace,
@@ -67,7 +68,7 @@ func TestEverySentinelHasAHint(t *testing.T) {
 			}
 		}
 	}
-	for _, err := range []error{node.ErrLocked, errPartial, errBadProof, errPredicateTooLarge, fs.ErrPermission, fs.ErrNotExist, syscall.EADDRINUSE, &api.RejectedError{}} {
+	for _, err := range []error{node.ErrLocked, errPartial, errBadProof, errPredicateTooLarge, node.ErrProposed, node.ErrBadKey, fs.ErrPermission, fs.ErrNotExist, syscall.EADDRINUSE, &api.RejectedError{}} {
 		if hint(err) == "" {
 			t.Errorf("%v has no hint", err)
 		}

@@ -17,6 +17,7 @@ type publishOptions struct {
 	labels      []string
 	platform    string
 	insecure    bool
+	proposing
 }
 
 func newPublishCommand(g *global) *cobra.Command {
@@ -47,6 +48,7 @@ SOURCE is one of
 }
 
 func (o *publishOptions) addFlags(cmd *cobra.Command) {
+	o.addFlag(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.as, "as", "", "`reference` to publish as: me/NAME:TAG (default: after the source)")
 	f.StringVar(&o.title, "title", "", "`title` for people")
@@ -68,13 +70,16 @@ func runPublish(ctx context.Context, g *global, o publishOptions, source string)
 		if err != nil {
 			return fmt.Errorf("publishing %s: %w", source, err)
 		}
+		if res.Proposal != "" {
+			return g.proposed(o.proposing, api.Said{Type: "release", What: res.Ref + " is " + res.Digest, Author: res.Author, Entry: res.Entry, Proposal: res.Proposal})
+		}
 		return g.ui.print(publishedView(res))
 	})
 }
 
 func (o *publishOptions) request(source string) (api.PublishRequest, error) {
 	req := api.PublishRequest{
-		As: o.as, Title: o.title, Description: o.description, Platform: o.platform, Insecure: o.insecure,
+		As: o.as, Title: o.title, Description: o.description, Platform: o.platform, Insecure: o.insecure, Way: o.way(),
 	}
 	for _, l := range o.labels {
 		key, value, ok := strings.Cut(l, "=")

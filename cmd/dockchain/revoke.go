@@ -12,6 +12,7 @@ import (
 
 func newRevokeCommand(g *global) *cobra.Command {
 	var req api.RevokeRequest
+	var p proposing
 	cmd := &cobra.Command{
 		Use:   "revoke TARGET",
 		Short: "Take back what you released",
@@ -27,10 +28,11 @@ bytes that somebody has already are not taken away.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req.Target = args[0]
-			return runRevoke(cmd.Context(), g, req)
+			return runRevoke(cmd.Context(), g, p, req)
 		},
 	}
 	cmd.AddCommand(newRevokeKeyCommand(g))
+	p.addFlag(cmd)
 	cmd.Flags().StringVar(&req.Reason, "reason", "", "`text` that everybody can read, on one line")
 	cmd.Flags().Uint64Var(&req.LastValid, "last-valid", 0, "releases up to this `entry` of your log stay good")
 	return cmd
@@ -38,6 +40,7 @@ bytes that somebody has already are not taken away.`,
 
 func newRevokeKeyCommand(g *global) *cobra.Command {
 	var req api.RevokeRequest
+	var p proposing
 	cmd := &cobra.Command{
 		Use:   "key FINGERPRINT --last-valid ENTRY",
 		Short: "Take back what a key of yours signed after an entry",
@@ -55,19 +58,24 @@ Your only key cannot be revoked: dockchain author rotate, or recover, replaces i
 				return &usageError{err: errors.New("the last entry that stays good is needed: --last-valid ENTRY"), command: cmd.CommandPath()}
 			}
 			req.Key = args[0]
-			return runRevoke(cmd.Context(), g, req)
+			return runRevoke(cmd.Context(), g, p, req)
 		},
 	}
+	p.addFlag(cmd)
 	cmd.Flags().StringVar(&req.Reason, "reason", "", "`text` that everybody can read, on one line")
 	cmd.Flags().Uint64Var(&req.LastValid, "last-valid", 0, "what the key signed up to this `entry` of your log stays good")
 	return cmd
 }
 
-func runRevoke(ctx context.Context, g *global, req api.RevokeRequest) error {
+func runRevoke(ctx context.Context, g *global, p proposing, req api.RevokeRequest) error {
+	req.Way = p.way()
 	return g.withData(ctx, func(c *api.Client) error {
 		res, err := c.Revoke(ctx, req)
 		if err != nil {
 			return fmt.Errorf("revoking %s: %w", shorten(req.Target+req.Key, 80), err)
+		}
+		if res.Proposal != "" {
+			return g.proposed(p, api.Said{Type: "revoke", What: res.What, Author: res.Author, Entry: res.Entry, Proposal: res.Proposal})
 		}
 		return g.ui.print(revokedView(res))
 	})

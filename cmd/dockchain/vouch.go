@@ -13,6 +13,7 @@ import (
 func newVouchCommand(g *global) *cobra.Command {
 	var days int
 	var end bool
+	var p proposing
 	cmd := &cobra.Command{
 		Use:   "vouch AUTHOR",
 		Short: "Speak for another author until a time",
@@ -32,11 +33,12 @@ and ended.`,
 			if end {
 				until = time.Now().UTC()
 			}
-			return g.say(cmd.Context(), "vouching for "+shorten(args[0], 80), func(ctx context.Context, c *api.Client) (api.Said, error) {
-				return c.Vouch(ctx, api.VouchRequest{Author: args[0], Until: until})
+			return g.say(cmd.Context(), p, "vouching for "+shorten(args[0], 80), func(ctx context.Context, c *api.Client) (api.Said, error) {
+				return c.Vouch(ctx, api.VouchRequest{Author: args[0], Until: until, Way: p.way()})
 			})
 		},
 	}
+	p.addFlag(cmd)
 	cmd.Flags().IntVar(&days, "days", 365, "for this `number` of days")
 	cmd.Flags().BoolVar(&end, "end", false, "take it back now")
 	return cmd

@@ -31,6 +31,8 @@
 //	POST   author/rotate       {}                         AuthorStatus
 //	POST   author/recover      RecoverRequest             Recovered
 //	POST   author/retire       {}                         AuthorStatus
+//	POST   author/propose      KeyChange                  Said
+//	POST   ledger/append       {"proposal":TEXT}          Said
 //	POST   revoke              RevokeRequest              Revoked
 //	POST   endorse             EndorseRequest             Said
 //	POST   attest              AttestRequest              Said
@@ -95,7 +97,9 @@ type (
 	AuthorStatus    = exchange.AuthorStatus
 	RevokeRequest   = exchange.RevokeRequest
 	Revoked         = exchange.Revoked
+	KeyChange       = exchange.KeyChange
 	Said            = exchange.Said
+	Way             = exchange.Way
 	EndorseRequest  = exchange.EndorseRequest
 	AttestRequest   = exchange.AttestRequest
 	AttestedContent = exchange.AttestedContent
@@ -138,6 +142,8 @@ type Backend interface {
 	RecoverKeys(context.Context, RecoverRequest) (Recovered, error)
 	RetireAuthor(context.Context) (AuthorStatus, error)
 	Revoke(context.Context, RevokeRequest) (Revoked, error)
+	ProposeKeys(context.Context, KeyChange) (Said, error)
+	AppendProposal(ctx context.Context, proposal string) (Said, error)
 	Endorse(context.Context, EndorseRequest) (Said, error)
 	Attest(context.Context, AttestRequest) (Said, error)
 	Vouch(context.Context, VouchRequest) (Said, error)
@@ -173,6 +179,9 @@ type (
 	exportRequest struct {
 		Author string `json:"author"`
 		Dir    string `json:"dir"`
+	}
+	appendRequest struct {
+		Proposal string `json:"proposal"`
 	}
 	emptyRequest   struct{}
 	rebuildRequest struct{}

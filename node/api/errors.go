@@ -13,18 +13,20 @@ import (
 
 // Sentinels of the exchange, named again for those who know only the API.
 var (
-	ErrNotFound   = exchange.ErrNotFound
-	ErrTimeout    = exchange.ErrTimeout
-	ErrNotYours   = exchange.ErrNotYours
-	ErrNotGiven   = exchange.ErrNotGiven
-	ErrBadRequest = exchange.ErrBadRequest
-	ErrNoAlias    = exchange.ErrNoAlias
-	ErrNoEngine   = exchange.ErrNoEngine
-	ErrOffline    = exchange.ErrOffline
-	ErrRejected   = exchange.ErrRejected
-	ErrNoSpace    = exchange.ErrNoSpace
-	ErrBehind     = exchange.ErrBehind
-	ErrDiverged   = exchange.ErrDiverged
+	ErrNotFound = exchange.ErrNotFound
+	ErrTimeout  = exchange.ErrTimeout
+	ErrNotYours = exchange.ErrNotYours
+	// ErrNeedsOthers and the sentinels of proposals below: several people sign.
+	ErrNeedsOthers = exchange.ErrNeedsOthers
+	ErrNotGiven    = exchange.ErrNotGiven
+	ErrBadRequest  = exchange.ErrBadRequest
+	ErrNoAlias     = exchange.ErrNoAlias
+	ErrNoEngine    = exchange.ErrNoEngine
+	ErrOffline     = exchange.ErrOffline
+	ErrRejected    = exchange.ErrRejected
+	ErrNoSpace     = exchange.ErrNoSpace
+	ErrBehind      = exchange.ErrBehind
+	ErrDiverged    = exchange.ErrDiverged
 	// ErrUnwitnessed: nobody says how much of the log was signed already.
 	ErrUnwitnessed = exchange.ErrUnwitnessed
 )
@@ -36,6 +38,8 @@ var (
 	ErrFrozen      = ledger.ErrFrozen
 	ErrTransferred = ledger.ErrTransferred
 	ErrWrongState  = ledger.ErrWrongState
+	ErrUnsigned    = ledger.ErrUnsigned
+	ErrOutdated    = ledger.ErrConflict
 	// ErrBadSignature: the keys here are not those that speak for the author.
 	ErrBadSignature = ledger.ErrBadSignature
 )
@@ -80,6 +84,9 @@ func mappings() []mapping {
 		{"no_engine", http.StatusServiceUnavailable, ErrNoEngine},
 		{"offline", http.StatusServiceUnavailable, ErrOffline},
 		{"not_yours", http.StatusForbidden, ErrNotYours},
+		{"needs_others", http.StatusConflict, ErrNeedsOthers},
+		{"unsigned", http.StatusConflict, ErrUnsigned},
+		{"outdated", http.StatusConflict, ErrOutdated},
 		{"not_given", http.StatusNotFound, ErrNotGiven},
 		{"no_alias", http.StatusNotFound, ErrNoAlias},
 		{"bad_request", http.StatusBadRequest, ErrBadRequest},

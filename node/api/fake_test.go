@@ -32,6 +32,8 @@ type fake struct {
 	rotate  func(context.Context) (AuthorStatus, error)
 	recover func(context.Context, RecoverRequest) (Recovered, error)
 	retire  func(context.Context) (AuthorStatus, error)
+	keys    func(context.Context, KeyChange) (Said, error)
+	append  func(context.Context, string) (Said, error)
 	endorse func(context.Context, EndorseRequest) (Said, error)
 	attest  func(context.Context, AttestRequest) (Said, error)
 	vouch   func(context.Context, VouchRequest) (Said, error)
@@ -80,6 +82,8 @@ func (f *fake) RecoverKeys(ctx context.Context, r RecoverRequest) (Recovered, er
 func (f *fake) WitnessStatus(ctx context.Context, r CosignedRequest) (WitnessStatus, error) {
 	return f.witness(ctx, r)
 }
+func (f *fake) ProposeKeys(ctx context.Context, r KeyChange) (Said, error)    { return f.keys(ctx, r) }
+func (f *fake) AppendProposal(ctx context.Context, p string) (Said, error)    { return f.append(ctx, p) }
 func (f *fake) Endorse(ctx context.Context, r EndorseRequest) (Said, error)   { return f.endorse(ctx, r) }
 func (f *fake) Attest(ctx context.Context, r AttestRequest) (Said, error)     { return f.attest(ctx, r) }
 func (f *fake) Vouch(ctx context.Context, r VouchRequest) (Said, error)       { return f.vouch(ctx, r) }

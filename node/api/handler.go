@@ -79,6 +79,8 @@ func (s *server) routes() http.Handler {
 	mux.HandleFunc("POST /api/v1/author/recover", s.recoverKeys)
 	mux.HandleFunc("POST /api/v1/author/retire", s.retire)
 	mux.HandleFunc("POST /api/v1/revoke", s.revoke)
+	mux.HandleFunc("POST /api/v1/author/propose", s.proposeKeys)
+	mux.HandleFunc("POST /api/v1/ledger/append", s.appendProposal)
 	mux.HandleFunc("POST /api/v1/endorse", s.endorse)
 	mux.HandleFunc("POST /api/v1/attest", s.attest)
 	mux.HandleFunc("POST /api/v1/vouch", s.vouch)

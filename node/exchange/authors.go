@@ -162,6 +162,9 @@ func (x *Exchange) changeKeysLocked(ctx context.Context, successor bool, write f
 	case retired:
 		return nil, ledger.ErrRetired
 	}
+	if err := x.mayAlone(true); err != nil {
+		return nil, err
+	}
 	next, err := x.Me.Files.Next()
 	if err != nil {
 		return nil, fmt.Errorf("reading the next key: %w", err)

@@ -17,6 +17,7 @@ type EndorseRequest struct {
 	Target  string `json:"target"`            // a reference, a magnet link or a digest
 	Role    string `json:"role,omitempty"`    // as whom
 	Comment string `json:"comment,omitempty"` // on one line
+	Way
 }
 
 // AttestRequest asks to say something about an image, as an in-toto predicate.
@@ -28,6 +29,7 @@ type AttestRequest struct {
 	Predicate json.RawMessage `json:"predicate,omitempty"`
 	// Content is where the predicate is, in the place of Predicate.
 	Content *AttestedContent `json:"content,omitempty"`
+	Way
 }
 
 // AttestedContent names a document by its digest.
@@ -47,7 +49,7 @@ func (x *Exchange) Endorse(ctx context.Context, req EndorseRequest) (Said, error
 		return Said{}, fmt.Errorf("%w: %s is your own release, which you stand by already", ErrBadRequest, req.Target)
 	}
 	st := &ledger.Endorse{Author: rec.Author, Repo: rec.Repo, Digest: rec.Digest, Role: req.Role, Comment: req.Comment}
-	return x.say(ctx, st, func() (uint64, bool, error) {
+	return x.say(ctx, st, req.Way, func() (uint64, bool, error) {
 		return x.saidAlready(string(rec.Digest), func(s ledger.Statement) bool {
 			e, ok := s.(*ledger.Endorse)
 			return ok && *e == *st
@@ -70,7 +72,7 @@ func (x *Exchange) Attest(ctx context.Context, req AttestRequest) (Said, error) 
 			return Said{}, err
 		}
 	}
-	return x.say(ctx, st, func() (uint64, bool, error) {
+	return x.say(ctx, st, req.Way, func() (uint64, bool, error) {
 		return x.saidAlready(string(rec.Digest), func(s ledger.Statement) bool {
 			a, ok := s.(*ledger.Attest)
 			return ok && a.Name == st.Name && a.PredicateType == st.PredicateType && bytes.Equal(a.Predicate, st.Predicate) &&

@@ -16,6 +16,8 @@ var (
 	ErrTimeout = errors.New("no peer has it within the time allowed")
 	// ErrNotYours: a release under another author's name.
 	ErrNotYours = errors.New("only releases under your own name can be signed here")
+	// ErrNeedsOthers: more keys than this node's have to sign.
+	ErrNeedsOthers = errors.New("others have to sign with their keys too")
 	// ErrNotGiven: a repository that its author did not transfer to this one.
 	ErrNotGiven = errors.New("its author does not give this repository to you")
 	// ErrBadRequest: a request that does not parse.

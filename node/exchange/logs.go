@@ -284,15 +284,15 @@ func entryOf(e *ledger.Entry) (LogEntry, error) {
 	if err := json.Unmarshal(e.Leaf, &envelope); err != nil {
 		return LogEntry{}, fmt.Errorf("reading entry %d of %s: %w", e.Index, e.Author, err)
 	}
-	out := LogEntry{Author: string(e.Author), Index: e.Index, Type: e.Type, About: about(e), Statement: envelope.Payload}
+	out := LogEntry{Author: string(e.Author), Index: e.Index, Type: e.Type, About: About(e), Statement: envelope.Payload}
 	for _, s := range envelope.Signatures {
 		out.SignedBy = append(out.SignedBy, s.KeyID)
 	}
 	return out, nil
 }
 
-// about says in a line what an entry says.
-func about(e *ledger.Entry) string {
+// About says in a line what an entry says.
+func About(e *ledger.Entry) string {
 	if in := e.Inception; in != nil {
 		return fmt.Sprintf("an author of the network %s, for whom %d of %d keys speak", in.Network, in.Threshold, len(in.Keys))
 	}

@@ -51,6 +51,9 @@ func (x *Exchange) Publish(ctx context.Context, req PublishRequest, report func(
 	if err := x.recordTorrent(d); err != nil {
 		return Published{}, spaceError(err)
 	}
+	if req.Propose {
+		return x.proposeRelease(ctx, ref, releaseOf(req, ref, img, d, mapDigest))
+	}
 	proved, existed, err := x.release(ctx, ref, releaseOf(req, ref, img, d, mapDigest))
 	if err != nil {
 		return Published{}, fmt.Errorf("signing the release: %w", spaceError(err))
@@ -185,6 +188,9 @@ func (x *Exchange) release(ctx context.Context, ref image.Ref, r ledger.Release)
 	if err != nil && !notFound(err) {
 		return nil, false, err
 	}
+	if err := x.mayAlone(false); err != nil {
+		return nil, false, err
+	}
 	p, err = x.Ledger.AppendRelease(ctx, x.Me.ID, x.Me.Key, r)
 	if err != nil {
 		return nil, false, err
@@ -195,6 +201,22 @@ func (x *Exchange) release(ctx context.Context, ref image.Ref, r ledger.Release)
 	}
 	_, err = x.indexLog(ctx, x.Me.ID, p.Index, head.Size)
 	return p, false, err
+}
+
+// proposeRelease leaves the signing to several people. Nothing is held or
+// announced before they have.
+func (x *Exchange) proposeRelease(ctx context.Context, ref image.Ref, r ledger.Release) (Published, error) {
+	x.publish.Lock()
+	defer x.publish.Unlock()
+	said, err := x.propose(ctx, &r, x.Me.Key)
+	if err != nil {
+		return Published{}, fmt.Errorf("proposing the release: %w", err)
+	}
+	ih, err := swarm.ParseInfohash(r.Infohash)
+	return Published{
+		Ref: ref.String(), Digest: r.Image.Digest.String(), Author: said.Author, Entry: said.Entry, Size: r.Size, Layers: r.Layers,
+		Magnet: x.magnet(ih, x.Me.ID, ref.Repo+":"+ref.Tag, r.Size).String(), Proposal: said.Proposal,
+	}, err
 }
 
 // magnet is the link to an image, with this node's addresses as hints.

@@ -22,6 +22,7 @@ type RevokeRequest struct {
 	Reason string `json:"reason,omitempty"`
 	// LastValid is the last entry of the log that is still good.
 	LastValid uint64 `json:"last_valid,omitempty"`
+	Way
 }
 
 // Revoked is what a revocation gives.
@@ -30,6 +31,8 @@ type Revoked struct {
 	Author  string `json:"author"`
 	Entry   uint64 `json:"entry"`             // of the revocation
 	Existed bool   `json:"existed,omitempty"` // the log said so already
+	// Proposal is that of [Said].
+	Proposal string `json:"proposal,omitempty"`
 }
 
 // Revoke takes back a tag, whose later releases count again, or for good a digest,
@@ -39,37 +42,17 @@ func (x *Exchange) Revoke(ctx context.Context, req RevokeRequest) (Revoked, erro
 	if err != nil {
 		return Revoked{}, err
 	}
-	out, p, err := x.revoke(ctx, st)
-	if p != nil {
-		x.gossip(ctx, p)
-	}
-	return out, err
-}
-
-// revoke gives the entry as soon as it is in the log, even beside an error.
-func (x *Exchange) revoke(ctx context.Context, st *ledger.Revoke) (Revoked, *ledger.Proved, error) {
-	x.publish.Lock()
-	defer x.publish.Unlock()
-	if err := x.assure(ctx); err != nil {
-		return Revoked{}, nil, err
-	}
-	out := Revoked{What: st.String(), Author: string(x.Me.ID)}
-	released, err := x.lastReleased(st)
-	if err != nil {
-		return out, nil, err
-	}
-	if released <= st.LastValid {
-		return out, nil, fmt.Errorf("%w: entry %d is the last about %s, and is to stay good", ErrBadRequest, released, st)
-	}
-	if out.Entry, out.Existed, err = x.isRevoked(st, released); err != nil || out.Existed {
-		return out, nil, err
-	}
-	p, err := x.Ledger.Append(ctx, x.Me.ID, []ledger.Key{x.Me.Key}, st)
-	if err != nil {
-		return out, nil, spaceError(badEntry(err))
-	}
-	out.Entry = p.Index
-	return out, p, x.indexOwn(ctx, p)
+	said, err := x.say(ctx, st, req.Way, func() (uint64, bool, error) {
+		released, err := x.lastReleased(st)
+		if err != nil {
+			return 0, false, err
+		}
+		if released <= st.LastValid {
+			return 0, false, fmt.Errorf("%w: nothing about %s comes after entry %d", ErrBadRequest, st, st.LastValid)
+		}
+		return x.isRevoked(st, released)
+	})
+	return Revoked{What: st.String(), Author: said.Author, Entry: said.Entry, Existed: said.Existed, Proposal: said.Proposal}, err
 }
 
 // revocation is the statement that a request asks for.
@@ -154,7 +137,7 @@ func (x *Exchange) lastReleased(st *ledger.Revoke) (uint64, error) {
 	never := fmt.Errorf("%w: you have not released %s", ErrNotFound, st)
 	if st.Key != "" {
 		head, err := x.Ledger.Head(x.Me.ID)
-		return head.Size - 1, err
+		return head.Size, err // all that it signed so far may stay good
 	}
 	if st.Digest == "" {
 		rec, err := x.Index.Resolve(x.Me.ID, st.Repo, st.Tag)

@@ -17,11 +17,13 @@ import (
 type TransferRequest struct {
 	Name string `json:"name"` // me/REPO
 	To   string `json:"to"`   // petname or author id
+	Way
 }
 
 // AcceptRequest asks to take a repository over that its author gave to this one.
 type AcceptRequest struct {
 	Name string `json:"name"` // AUTHOR/REPO
+	Way
 }
 
 // Move is a step of a repository from one author to another.
@@ -54,7 +56,7 @@ func (x *Exchange) Transfer(ctx context.Context, req TransferRequest) (Said, err
 	if to == x.Me.ID {
 		return Said{}, fmt.Errorf("%w: %s is yours already", ErrBadRequest, req.Name)
 	}
-	return x.say(ctx, &ledger.Transfer{Repo: repo, To: to}, func() (uint64, bool, error) {
+	return x.say(ctx, &ledger.Transfer{Repo: repo, To: to}, req.Way, func() (uint64, bool, error) {
 		o, err := x.Ledger.Ownership(x.Me.ID, repo)
 		if err == nil && !o.Owned && o.Transferred == "" {
 			err = fmt.Errorf("%w: you have released nothing as %s", ErrNotFound, req.Name)
@@ -79,7 +81,7 @@ func (x *Exchange) AcceptRepository(ctx context.Context, req AcceptRequest) (Sai
 	if given.Transferred != x.Me.ID {
 		return Said{}, fmt.Errorf("%w: %s", ErrNotGiven, req.Name)
 	}
-	return x.say(ctx, &ledger.Accept{Repo: repo, From: from, Transfer: given.Index}, func() (uint64, bool, error) {
+	return x.say(ctx, &ledger.Accept{Repo: repo, From: from, Transfer: given.Index}, req.Way, func() (uint64, bool, error) {
 		entry, err := x.Ledger.Accepted(x.Me.ID, repo, from, given.Index)
 		if errors.Is(err, ledger.ErrNotFound) {
 			return 0, false, nil

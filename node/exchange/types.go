@@ -22,6 +22,7 @@ type PublishRequest struct {
 	Labels      map[string]string `json:"labels,omitempty"`
 	// Insecure allows plain HTTP and unverified TLS for a docker:// source.
 	Insecure bool `json:"insecure,omitempty"`
+	Way
 }
 
 // Published is what a publish gives.
@@ -36,6 +37,8 @@ type Published struct {
 	// the log already said exactly this, and nothing was appended.
 	Entry   uint64 `json:"entry"`
 	Existed bool   `json:"existed,omitempty"`
+	// Proposal is that of [Said]; the image is announced when it is appended.
+	Proposal string `json:"proposal,omitempty"`
 }
 
 // FetchRequest asks for an image to be fetched and verified.

@@ -14,6 +14,7 @@ import (
 type VouchRequest struct {
 	Author string    `json:"author"` // petname or author id
 	Until  time.Time `json:"until"`  // a time that has passed ends a vouch
+	Way
 }
 
 // Vouch speaks for another author until a time, as the last word on it.
@@ -26,7 +27,7 @@ func (x *Exchange) Vouch(ctx context.Context, req VouchRequest) (Said, error) {
 		return Said{}, fmt.Errorf("%w: nobody vouches for themselves", ErrBadRequest)
 	}
 	st := &ledger.Vouch{For: author, Expires: req.Until.UTC().Truncate(time.Second)}
-	return x.say(ctx, st, func() (uint64, bool, error) {
+	return x.say(ctx, st, req.Way, func() (uint64, bool, error) {
 		vouches, err := x.vouchesBy(ctx, x.Me.ID)
 		if err != nil {
 			return 0, false, err

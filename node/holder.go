@@ -61,7 +61,7 @@ func SignProposal(name string, keyFiles []string) (SignedProposal, error) {
 	}
 	changed := false
 	for _, file := range keyFiles {
-		key, err := readKey(file)
+		key, err := mustLoadKey(file)
 		if err != nil {
 			return SignedProposal{}, err
 		}
@@ -90,8 +90,8 @@ func SignProposal(name string, keyFiles []string) (SignedProposal, error) {
 	return res, nil
 }
 
-// ReadHolder reads a NAME.pub.
-func ReadHolder(name string) (string, error) {
+// LoadHolder reads a NAME.pub.
+func LoadHolder(name string) (string, error) {
 	b, err := readBounded(name, ledger.MaxHolder)
 	if err == nil {
 		_, err = ledger.ParseHolder(b)
@@ -134,7 +134,7 @@ func MakeHolder(name, after string) (MadeHolder, error) {
 }
 
 func copyKey(from, to string) (ledger.Key, error) {
-	key, err := readKey(from)
+	key, err := mustLoadKey(from)
 	if err != nil {
 		return key, err
 	}
@@ -145,8 +145,8 @@ func copyKey(from, to string) (ledger.Key, error) {
 	return key, writeFileSynced(to, b)
 }
 
-// readKey reads a signing key that nobody but its owner may read.
-func readKey(path string) (ledger.Key, error) {
+// mustLoadKey reads a signing key that nobody but its owner may read.
+func mustLoadKey(path string) (ledger.Key, error) {
 	key, found, err := loadKey(path)
 	if err == nil && !found {
 		err = fmt.Errorf("%w: %s", fs.ErrNotExist, path)

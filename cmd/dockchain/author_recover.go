@@ -31,8 +31,8 @@ the first one to take back, or the number of entries to take none back.
 Change keys in one place only: of two changes neither stands, and the log is frozen
 for good.`,
 		Example: `  dockchain author recover --void-from 12
-  dockchain author recover                      # of a frozen log
-  dockchain author recover --without-missing    # the rest of the log is lost`,
+  dockchain author recover
+  dockchain author recover --without-missing`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if asked, err := s.asked(cmd); asked || err != nil {

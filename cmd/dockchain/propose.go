@@ -206,7 +206,7 @@ func (s *several) asked(cmd *cobra.Command) (bool, error) {
 func (s *several) holders() ([]string, error) {
 	var lines []string
 	for _, name := range s.pubs {
-		line, err := node.ReadHolder(name)
+		line, err := node.LoadHolder(name)
 		if err != nil {
 			return nil, fmt.Errorf("reading %s: %w", name, err)
 		}

@@ -121,9 +121,9 @@ func TestRotate(t *testing.T) {
 	}
 }
 
-// TestStolenSigningKeyCannotRotate: nor recover, retire, or bring its own
+// TestThreatStolenSigningKeyCannotRotate: nor recover, retire, or bring its own
 // checkpoint. (Threat table: stolen signing key.)
-func TestStolenSigningKeyCannotRotate(t *testing.T) {
+func TestThreatStolenSigningKeyCannotRotate(t *testing.T) {
 	t.Parallel()
 	stolen, mine := ledgertest.Key(1), ledgertest.Key(66)
 	base := rotatingForgery(t).release(t, "1").release(t, "2")

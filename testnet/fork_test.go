@@ -32,7 +32,7 @@ func awaitFrozen(t *testing.T, n *testnet.Node, author ledger.AuthorID) {
 
 // A fork that one node of twenty saw is proven to all of them, and to those that
 // come later.
-func TestForkIsProvenToAll(t *testing.T) {
+func TestThreatEquivocationBelowQuorum(t *testing.T) {
 	t.Parallel()
 	size := 20
 	if testing.Short() {
@@ -71,7 +71,7 @@ func TestForkIsProvenToAll(t *testing.T) {
 }
 
 // Nothing that can be made up about an author of one history freezes its log.
-func TestMadeUpEvidence(t *testing.T) {
+func TestThreatFalseForkProofIsRefused(t *testing.T) {
 	t.Parallel()
 	l := newLine(t)
 	author := testnet.NewAuthor(t)

@@ -108,9 +108,9 @@ func TestForkOfEntries(t *testing.T) {
 	}
 }
 
-// TestFalseForkProof puts proofs together from all that honest authors have
+// TestThreatFalseForkProof puts proofs together from all that honest authors have
 // signed, and from invented hashes: none convicts.
-func TestFalseForkProof(t *testing.T) {
+func TestThreatFalseForkProof(t *testing.T) {
 	t.Parallel()
 	const size = 8
 	honest, other := newHistory(t, 1, "a", size, size), newHistory(t, 2, "a", size, size)

@@ -81,9 +81,9 @@ func TestForkAcrossRotation(t *testing.T) {
 	}
 }
 
-// TestStolenSigningKey: with keys that were replaced, no history can be made up
+// TestThreatStolenSigningKeyConvictsNobody: with keys that were replaced, no history can be made up
 // that goes on after that, in the eyes of anybody who has seen them replaced.
-func TestStolenSigningKey(t *testing.T) {
+func TestThreatStolenSigningKeyConvictsNobody(t *testing.T) {
 	t.Parallel()
 	const size, at = 7, 4
 	honest := rotated(t, "a", size, at, size)

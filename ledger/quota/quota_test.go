@@ -212,9 +212,9 @@ func TestFullBucketsAreForgottenFirst(t *testing.T) {
 	}
 }
 
-// TestLedgerSpam is the row of the threat table: a flood at a hundred times the
+// TestThreatLedgerSpam is the row of the threat table: a flood at a hundred times the
 // rate takes nothing from honest authors and peers.
-func TestLedgerSpam(t *testing.T) {
+func TestThreatLedgerSpam(t *testing.T) {
 	t.Parallel()
 	c := newClock()
 	q := newQuota(t, c, Config{})

@@ -163,7 +163,7 @@ func TestForkIsReported(t *testing.T) {
 
 // TestClock: whatever the clock does, no rollback is cosigned, nothing panics,
 // and what one log was told never descends.
-func TestClock(t *testing.T) {
+func TestThreatClock(t *testing.T) {
 	t.Parallel()
 	const day = 24 * time.Hour
 	for name, clock := range map[string][]time.Time{

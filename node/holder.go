@@ -25,25 +25,25 @@ type SignedProposal struct {
 	Changed   bool     `json:"changed"` // now
 }
 
-// ReadProposal reads a file with a proposal.
-func ReadProposal(name string) (string, error) {
-	p, err := readProposal(name)
+// LoadProposal reads a file with a proposal.
+func LoadProposal(name string) (string, error) {
+	p, err := proposalIn(name)
 	if err != nil {
 		return "", err
 	}
 	return string(p.Encode()), nil
 }
 
-func readProposal(name string) (*ledger.Proposal, error) {
-	b, err := readBounded(name, ledger.MaxProposal)
+func proposalIn(name string) (*ledger.Proposal, error) {
+	b, err := bytesOf(name, ledger.MaxProposal)
 	if err != nil {
 		return nil, err
 	}
 	return ledger.DecodeProposal(b)
 }
 
-// readBounded reads one byte more than a file may have, at most.
-func readBounded(name string, limit int64) ([]byte, error) {
+// bytesOf reads one byte more than a file may have, at most.
+func bytesOf(name string, limit int64) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -55,7 +55,7 @@ func readBounded(name string, limit int64) ([]byte, error) {
 // SignProposal signs the proposal in a file with the keys in others, and writes it
 // back; without keys it only tells what it is.
 func SignProposal(name string, keyFiles []string) (SignedProposal, error) {
-	p, err := readProposal(name)
+	p, err := proposalIn(name)
 	if err != nil {
 		return SignedProposal{}, err
 	}
@@ -92,7 +92,7 @@ func SignProposal(name string, keyFiles []string) (SignedProposal, error) {
 
 // LoadHolder reads a NAME.pub.
 func LoadHolder(name string) (string, error) {
-	b, err := readBounded(name, ledger.MaxHolder)
+	b, err := bytesOf(name, ledger.MaxHolder)
 	if err == nil {
 		_, err = ledger.ParseHolder(b)
 	}

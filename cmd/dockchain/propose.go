@@ -154,7 +154,7 @@ func runLedgerAppend(ctx context.Context, g *global, name string) error {
 	if g.homeErr != nil {
 		return g.homeErr
 	}
-	proposal, err := node.ReadProposal(name)
+	proposal, err := node.LoadProposal(name)
 	if err != nil {
 		return err
 	}

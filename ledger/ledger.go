@@ -341,5 +341,21 @@ func (l *Ledger) Accuse(ctx context.Context, p *Proved) error {
 	})
 }
 
+// Forget gives up everything that is kept of an author's log, and what proves that
+// the author broke the rules. Whoever gets the log again begins with entry 0, and
+// nothing says any more that it is the same one.
+func (l *Ledger) Forget(ctx context.Context, author AuthorID) error {
+	s := l.acquire(author)
+	defer l.release(s)
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	s.loaded, s.facts = false, nil
+	return l.store.Forget(ctx, author)
+}
+
 // Fault returns why a log is frozen, or ErrNotFound.
 func (l *Ledger) Fault(author AuthorID) (Fault, error) { return l.store.Fault(author) }

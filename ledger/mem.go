@@ -162,6 +162,22 @@ func (m *Mem) Fault(author AuthorID) (Fault, error) {
 	return f, nil
 }
 
+// Forget implements Store.
+func (m *Mem) Forget(ctx context.Context, author AuthorID) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.logs, author)
+	delete(m.faults, author)
+	delete(m.stages, author)
+	if at, found := slices.BinarySearch(m.authors, author); found {
+		m.authors = slices.Delete(m.authors, at, at+1)
+	}
+	return nil
+}
+
 // Heads implements Store.
 func (m *Mem) Heads(after AuthorID, limit int) ([]Head, error) {
 	m.mu.RLock()

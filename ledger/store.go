@@ -76,6 +76,10 @@ type Store interface {
 
 	Stager
 
+	// Forget deletes everything of an author, its fault and what is staged too. An unknown author is
+	// no error. After a crash in it the log is there whole, or not at all.
+	Forget(ctx context.Context, author AuthorID) error
+
 	// Heads returns up to limit heads of the authors after the given one ("":
 	// from the first), in ascending order of their ids.
 	Heads(after AuthorID, limit int) ([]Head, error)

@@ -94,18 +94,7 @@ func (n *Node) metrics() http.Handler {
 	gauge("ledger_authors", "Authors whose logs are known.", status(func(s exchange.Status) float64 { return float64(s.Authors) }))
 	gauge("ledger_entries", "Ledger entries known.", status(func(s exchange.Status) float64 { return float64(s.Entries) }))
 	gauge("transfers", "Fetches under way.", status(func(s exchange.Status) float64 { return float64(len(s.Transfers)) }))
-	quotas := n.exchange.QuotaStats
-	gauge("quota_peers", "Peers whose rates are remembered.", func() float64 { return float64(quotas().Peers) })
-	gauge("quota_authors", "Authors whose rates are remembered.", func() float64 { return float64(quotas().Authors) })
-	counter("quota_heard_bytes_total", "Bytes of entries that peers sent within their rates.", func() float64 { return float64(quotas().Heard.Bytes) })
-	counter("quota_published_entries_total", "Gossiped entries within the rates of their authors.", func() float64 { return float64(quotas().Published.Entries) })
-	counter("quota_kept_entries_total", "Entries there was room for when catching up.", func() float64 { return float64(quotas().Kept.Entries) })
-	for rule := range quotas().Refused {
-		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Namespace: "dockchain", Name: "quota_refused_total", Help: "What a limit refused.",
-			ConstLabels: prometheus.Labels{"limit": string(rule)},
-		}, func() float64 { return float64(quotas().Refused[rule]) }))
-	}
+	reg.MustRegister(limitMetrics{n.exchange.Limits, n.exchange.QuotaStats})
 	if n.host == nil {
 		return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
 	}

@@ -142,6 +142,15 @@ func authorView(a api.AuthorStatus) view {
 		add("must change", fmt.Sprintf("%d of %d", a.NextThreshold, len(a.Next)))
 	}
 	add("entries", fmt.Sprint(a.Size))
+	add("work", plural(a.Work, "bit"))
+	if a.Vouches > 0 {
+		add("vouches", plural(a.Vouches, "trusted author"))
+	}
+	if a.Room > 0 {
+		add("room here", fmt.Sprintf("%s of %s used", bytesOf(a.Used), bytesOf(a.Room)))
+	} else {
+		add("room here", "no limit")
+	}
 	add("signs here", yesNo(a.CanSign))
 	for _, k := range a.RevokedKeys {
 		add("revoked key", fmt.Sprintf("%s  by entry %d, good up to entry %d", k.Key, k.Entry, k.LastValid))

@@ -40,8 +40,11 @@ type fileConfig struct {
 	WitnessPolicy    *string  `toml:"witness_policy"`
 	RequireWitnesses *bool    `toml:"require_witnesses"`
 	WitnessMaxAge    *string  `toml:"witness_max_age"`
+	Work             *int     `toml:"work"`
 	LogLevel         *string  `toml:"log_level"`
 	LogFormat        *string  `toml:"log_format"`
+
+	limitConfig
 }
 
 // setting is one key with its value in the file; nil means not set there.
@@ -63,7 +66,13 @@ func (c fileConfig) settings() []setting {
 		}
 		return []string{strconv.FormatBool(*b)}
 	}
-	return []setting{
+	number := func(n *int) []string {
+		if n == nil {
+			return nil
+		}
+		return []string{strconv.Itoa(*n)}
+	}
+	all := []setting{
 		{"home", text(c.Home)},
 		{"output", text(c.Output)},
 		{"network", text(c.Network)},
@@ -78,9 +87,11 @@ func (c fileConfig) settings() []setting {
 		{"witness_policy", text(c.WitnessPolicy)},
 		{"require_witnesses", truth(c.RequireWitnesses)},
 		{"witness_max_age", text(c.WitnessMaxAge)},
+		{"work", number(c.Work)},
 		{"log_level", text(c.LogLevel)},
 		{"log_format", text(c.LogFormat)},
 	}
+	return append(all, c.limitConfig.settings()...)
 }
 
 func (s setting) flag() string        { return strings.ReplaceAll(s.key, "_", "-") }

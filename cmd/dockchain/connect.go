@@ -35,12 +35,12 @@ const lockedWithin = 5 * time.Second
 // withData calls do with the running node, or where none runs with the data
 // directory opened for as long as do takes: no listeners, no network.
 func (g *global) withData(ctx context.Context, do func(*api.Client) error) error {
-	return g.withDataOf(ctx, "", do)
+	return g.withDataOf(ctx, "", 0, do)
 }
 
 // withDataOf is withData of a network that is yet to be chosen, if there is no
-// data so far.
-func (g *global) withDataOf(ctx context.Context, network string, do func(*api.Client) error) error {
+// data so far, and of an author who is yet to do so many bits of work.
+func (g *global) withDataOf(ctx context.Context, network string, work int, do func(*api.Client) error) error {
 	for deadline := time.Now().Add(lockedWithin); ; {
 		err := g.withNode(ctx, do)
 		if !errors.Is(err, api.ErrNotRunning) {
@@ -49,7 +49,7 @@ func (g *global) withDataOf(ctx context.Context, network string, do func(*api.Cl
 		if _, statErr := os.Stat(g.home); errors.Is(statErr, fs.ErrNotExist) {
 			return err // nothing was ever here; a question must not make it
 		}
-		err = g.offline(network, do)
+		err = g.offline(network, work, do)
 		if !errors.Is(err, node.ErrLocked) || time.Now().After(deadline) {
 			return err
 		}
@@ -61,15 +61,17 @@ func (g *global) withDataOf(ctx context.Context, network string, do func(*api.Cl
 	}
 }
 
-func (g *global) offline(network string, do func(*api.Client) error) (err error) {
+func (g *global) offline(network string, work int, do func(*api.Client) error) (err error) {
 	o := &runOptions{node: node.DefaultConfig()}
 	settings := &cobra.Command{}
 	o.addWitnessFlags(settings)
+	addLimits(settings, &o.node.Quota)
 	if err := g.resolve(settings); err != nil {
 		return err
 	}
 	cfg := o.node
 	cfg.Home, cfg.Version, cfg.Network = g.home, version(), network
+	cfg.WorkBits = work
 	n, err := node.OpenOffline(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return fmt.Errorf("opening %s: %w", g.home, err)

@@ -54,6 +54,7 @@ func hints() []nextStep {
 		{api.ErrNotGiven, "its author gives it with dockchain transfer me/REPO --to YOUR-ID, which dockchain author show tells"},
 		{api.ErrNoAlias, "name the author first: dockchain alias add NAME AUTHOR-ID; dockchain search shows the ids"},
 		{api.ErrNoEngine, "start Docker or set DOCKER_HOST; oci:DIR and docker-archive:FILE need no Docker Engine"},
+		{api.ErrOverQuota, "an author with a name here has no limits: dockchain alias add NAME AUTHOR-ID; dockchain help limits tells how to change the limits"},
 		{api.ErrNoSpace, "free some space and run the same command again; a fetch goes on where it was"},
 		{api.ErrTimeout, "see dockchain peers for who is connected, and give it longer with --timeout 5m"},
 		{api.ErrNotFound, "look for it with dockchain search; dockchain peers shows who is connected"},

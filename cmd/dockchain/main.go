@@ -74,6 +74,8 @@ func exitCode(err error) int {
 		return 12
 	case is(api.ErrNotRunning), is(api.ErrOffline):
 		return 11
+	case is(api.ErrOverQuota):
+		return 4
 	case is(api.ErrNotFound), is(api.ErrTimeout), is(api.ErrNoAlias), is(api.ErrNotGiven), is(fs.ErrNotExist):
 		return 10
 	case is(api.ErrNotYours), is(api.ErrUnauthorized), is(api.ErrRefused), is(fs.ErrPermission):

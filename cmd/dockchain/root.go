@@ -54,7 +54,7 @@ verified is accepted.`,
 	root.AddCommand(
 		newRunCommand(g), newQuickstartCommand(g), newPublishCommand(g), newFetchCommand(g), newSearchCommand(g),
 		newVerifyCommand(g), newShowCommand(g), newAliasCommand(g), newStatusCommand(g), newPeersCommand(g),
-		newIndexCommand(g), newLedgerCommand(g), newAuthorCommand(g), newRevokeCommand(g), newEndorseCommand(g), newAttestCommand(g), newVouchCommand(g), newTransferCommand(g), newAcceptCommand(g), newWitnessCommand(g), newVersionCommand(g), newExitCodesTopic(), newEnvironmentTopic(), newOutputTopic(),
+		newIndexCommand(g), newLedgerCommand(g), newAuthorCommand(g), newRevokeCommand(g), newEndorseCommand(g), newAttestCommand(g), newVouchCommand(g), newTransferCommand(g), newAcceptCommand(g), newWitnessCommand(g), newVersionCommand(g), newExitCodesTopic(), newEnvironmentTopic(), newLimitsTopic(), newOutputTopic(),
 	)
 	for _, c := range root.Commands() {
 		if c.Name() != "publish" && c.Name() != "attest" { // whose argument may be a path

@@ -34,7 +34,8 @@ func newRunCommand(g *global) *cobra.Command {
 		Long: `Run a node until it is interrupted. It needs no other service.
 
 Addresses are printed, and written to --ready-file as JSON, once it serves. Port 0
-takes any free one, an empty address turns a listener off.`,
+takes any free one, an empty address turns a listener off. The --limit flags bound what
+others may bring here; dockchain help limits explains them.`,
 		Example: `  dockchain run
   dockchain run --bootstrap /dns4/seed.example/tcp/4747/p2p/12D3…
   dockchain run --home ./second --registry 127.0.0.1:0 --api 127.0.0.1:0 --bittorrent 127.0.0.1:0 \
@@ -58,6 +59,8 @@ func (o *runOptions) addFlags(cmd *cobra.Command) {
 	f.BoolVar(&c.MainlineDHT, "mainline-dht", c.MainlineDHT, "announce images to BitTorrent's own DHT too")
 	f.StringArrayVar(&c.Trackers, "tracker", c.Trackers, "`URL` of a BitTorrent tracker to announce images to; repeatable")
 	o.addWitnessFlags(cmd)
+	f.IntVar(&c.WorkBits, "work", 0, "`bits` of work of your author, if it is yet to be made (default 18); see dockchain author create --help")
+	addLimits(cmd, &c.Quota)
 	f.StringVar(&o.readyFile, "ready-file", "", "write the addresses in use to this `file` as JSON once the node serves")
 	f.TextVar(&o.logLevel, "log-level", &o.logLevel, "`debug|info|warn|error`")
 	f.StringVar(&o.logFormat, "log-format", "text", "`text|json`")

@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -61,9 +64,28 @@ func statusView(u *ui, s api.Status) view {
 	add("ledger", fmt.Sprintf("%s of %s", plural(int(s.Entries), "record"), plural(s.Authors, "author")))
 	add("catalogue", plural(s.Releases, "image"))
 	add("held", fmt.Sprintf("%s in %s, %s", plural(s.Images, "image"), plural(s.Blobs, "file"), bytesOf(s.Bytes)))
+	if l := s.Limits; l != nil {
+		add("of others", fmt.Sprintf("%s of %.0f, %s of %s", plural(int(l.Authors), "author"), l.Limits["total_authors"],
+			bytesOf(l.Bytes), bytesOf(int64(l.Limits["total_bytes"]))))
+		add("over quota", refusalsOf(l))
+	}
 	for _, t := range s.Transfers {
 		add("fetching", fmt.Sprintf("%s  %s of %s, %s/s, %s", shorten(t.Target, 60), bytesOf(t.Done), bytesOf(t.Total),
 			bytesOf(int64(t.Rate)), plural(t.Peers, "peer")))
 	}
 	return v
+}
+
+// refusalsOf counts what limits refused, by the name of the limit.
+func refusalsOf(l *api.LimitStatus) string {
+	var out []string
+	for _, limit := range slices.Sorted(maps.Keys(l.Refused)) {
+		if n := l.Refused[limit]; n > 0 {
+			out = append(out, fmt.Sprintf("%d by %s", n, limit))
+		}
+	}
+	if l.GivenUp > 0 {
+		out = append(out, fmt.Sprintf("%s given up", plural(int(l.GivenUp), "log")))
+	}
+	return strings.Join(out, ", ")
 }

@@ -39,7 +39,8 @@ show           what search has, and media_type entry log_size [revoked blobs
 alias add      name author
 alias ls       a list of: name author
 status         version network peer author home addresses peers authors entries
-               releases images blobs bytes [transfers] started; each transfer
+               releases images blobs bytes [transfers limits] started; limits has limits authors
+               entries bytes largest given_up refused; each transfer
                has target done total rate peers started
 peers          a list of: id [addrs] connected [latency_ms agent] score [reasons]
 index rebuild  entries
@@ -50,9 +51,9 @@ ledger prove   ref author entry kind proof
 ledger verify  kind [ref digest infohash] entry origin size root; the entry is
                that of ledger show
 ledger export  author dir size
-author         author keys threshold next next_threshold size retired [frozen]
-               can_sign, of every author command but create
-author create  author network home [existed]
+author         author keys threshold next next_threshold size work vouches room used
+               retired [frozen] can_sign, of every author command but create
+author create  author network home work [existed]
 revoke         what author entry [existed]
 witness show   key address [policy] cosigned; each of those has origin size root
                time
@@ -89,9 +90,13 @@ before the default. The file is TOML; a key that nobody knows is an error.
   --witness-policy    DOCKCHAIN_WITNESS_POLICY    witness_policy = "/srv/policy"
   --require-witnesses DOCKCHAIN_REQUIRE_WITNESSES require_witnesses = true
   --witness-max-age   DOCKCHAIN_WITNESS_MAX_AGE   witness_max_age = "24h"
+  --work              DOCKCHAIN_WORK              work = 18
   --log-level         DOCKCHAIN_LOG_LEVEL         log_level = "info"
   --log-format        DOCKCHAIN_LOG_FORMAT        log_format = "text"
 
+The limits, which dockchain help limits explains:
+
+` + limitSettings() + `
 Lists in the environment are separated by commas. The file is that of --config,
 $DOCKCHAIN_CONFIG, or $XDG_CONFIG_HOME/dockchain/config.toml. Data is kept in
 $DOCKCHAIN_HOME, else $XDG_DATA_HOME/dockchain. DOCKER_HOST names the Docker

@@ -41,6 +41,7 @@ func TestStore(t *testing.T, h Harness) {
 		"heads":            testHeads,
 		"large state":      testLargeState,
 		"faults":           testFaults,
+		"forgets":          testForgets,
 		"neighbours":       testNeighbours,
 		"large":            testLarge,
 		"stage":            testStage,

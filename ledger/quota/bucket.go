@@ -2,6 +2,7 @@ package quota
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 )
 
@@ -30,33 +31,47 @@ func (l limit) take(full, now, n int64) (after, wait int64) {
 
 const never = -1
 
-// subject is a peer or an author with its two buckets: entries and bytes.
+// The buckets of a subject. Authors have the first two.
+const (
+	ofEntries = iota
+	ofBytes
+	ofAuthors
+	ofEvidence
+	numBuckets
+)
+
+// subject is a peer or an author with its buckets.
 type subject struct {
 	id    string
-	full  [2]int64 // when each is full again
-	place int      // in the heap
+	full  [numBuckets]int64 // when each is full again
+	place int               // in the heap
 }
 
-// fullAt is when both are full.
-func (s *subject) fullAt() int64 { return max(s.full[0], s.full[1]) }
+// fullAt is when all are full.
+func (s *subject) fullAt() int64 { return slices.Max(s.full[:]) }
 
 // crowd remembers some subjects of one kind.
 type crowd struct {
-	limits   [2]limit
+	limits   [numBuckets]limit
 	max      int
 	byID     map[string]*subject
 	fullest  fullest
 	replaced uint64 // subjects that gave up a bucket that was not full
 }
 
-func newCrowd(entries, bytes Rate, max int) *crowd {
-	return &crowd{limits: [2]limit{entries.limit(), bytes.limit()}, max: max, byID: map[string]*subject{}}
+// newCrowd has a rate for each bucket, in their order.
+func newCrowd(max int, rates ...Rate) *crowd {
+	c := &crowd{max: max, byID: map[string]*subject{}}
+	for i, r := range rates {
+		c.limits[i] = r.limit()
+	}
+	return c
 }
 
-// take charges a subject for both or neither. It returns how long to wait if it
+// take charges a subject for all or nothing. It returns how long to wait if it
 // cannot pay now (never: not at once, ever), and which bucket is short.
-func (c *crowd) take(id string, now int64, cost Cost) (wait int64, short int) {
-	var full, after [2]int64
+func (c *crowd) take(id string, now int64, cost [numBuckets]int64) (wait int64, short int) {
+	var full, after [numBuckets]int64
 	s := c.byID[id]
 	switch {
 	case s != nil:
@@ -64,7 +79,7 @@ func (c *crowd) take(id string, now int64, cost Cost) (wait int64, short int) {
 	case len(c.byID) >= c.max:
 		full = c.fullest[0].full
 	}
-	for i, n := range [2]int64{cost.Entries, cost.Bytes} {
+	for i, n := range cost {
 		var w int64
 		after[i], w = c.limits[i].take(full[i], now, n)
 		if w == never {
@@ -83,6 +98,14 @@ func (c *crowd) take(id string, now int64, cost Cost) (wait int64, short int) {
 	s.full = after
 	heap.Fix(&c.fullest, s.place)
 	return 0, 0
+}
+
+// giveBack puts a token back into a bucket.
+func (c *crowd) giveBack(id string, bucket int) {
+	if s := c.byID[id]; s != nil {
+		s.full[bucket] -= c.limits[bucket].last(1)
+		heap.Fix(&c.fullest, s.place)
+	}
 }
 
 // admit makes a subject known, if need be with the bucket of the fullest.

@@ -18,6 +18,11 @@ type Room struct {
 	Entries, Bytes int64
 }
 
+// Total is a bound on everything that is stored of others.
+type Total struct {
+	Authors, Bytes int64
+}
+
 // Config holds all limits. Fields that are zero get their defaults.
 type Config struct {
 	// PeerEntries limits the entries that one peer sends, its own and those of
@@ -33,6 +38,13 @@ type Config struct {
 	// NewAuthors limits how many authors, of all there are, publish for the
 	// first time. Default 20 a second, 2,000 at once.
 	NewAuthors Rate
+	// PeerAuthors limits the logs that are new here which one peer gives, when
+	// logs are compared or news is followed up. Default 100 a second, 2,000 at
+	// once.
+	PeerAuthors Rate
+	// PeerEvidence limits the evidence of one peer that proves nothing here; what
+	// does is given back to it. Default 1 a second, 200 at once.
+	PeerEvidence Rate
 	// MaxSubjects bounds how many peers, and how many authors, are remembered,
 	// about 150 bytes each. Default 16,384.
 	MaxSubjects int
@@ -51,19 +63,27 @@ type Config struct {
 	// Max is the most room of any author. Default 2,000,000 entries, 4 GiB.
 	Max Room
 
+	// Total bounds all logs of others together. Default 200,000 authors, 16 GiB.
+	Total Total
+	// Unused is how long a log that nobody here used stays when one of the same
+	// standing wants its place. Default 30 days.
+	Unused time.Duration
+
 	// Now is the clock. Default time.Now. Steps back are taken as no time at
 	// all, and a jump ahead fills buckets, which are full soon anyway.
 	Now func() time.Time
 }
 
-// withDefaults returns c with its zero fields filled in.
-func (c Config) withDefaults() Config {
+// WithDefaults returns c with its zero fields filled in.
+func (c Config) WithDefaults() Config {
 	for r, d := range map[*Rate]Rate{
 		&c.PeerEntries:   {200, 10_000},
 		&c.PeerBytes:     {1 << 20, 32 << 20},
 		&c.AuthorEntries: {2, 1_000},
 		&c.AuthorBytes:   {16 << 10, 4 << 20},
 		&c.NewAuthors:    {20, 2_000},
+		&c.PeerAuthors:   {100, 2_000},
+		&c.PeerEvidence:  {1, 200},
 	} {
 		if *r == (Rate{}) {
 			*r = d
@@ -83,12 +103,20 @@ func (c Config) withDefaults() Config {
 			*n = d
 		}
 	}
-	c.WorkBits = max(c.WorkBits, 0)
+	if c.Total == (Total{}) {
+		c.Total = Total{Authors: 200_000, Bytes: 16 << 30}
+	}
+	if c.Unused == 0 {
+		c.Unused = 30 * 24 * time.Hour
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
 	return c
 }
+
+// work is WorkBits without the -1 that stands for none.
+func (c *Config) work() int { return max(c.WorkBits, 0) }
 
 // Validate joins all problems of the limits that are set.
 func (c Config) Validate() error {
@@ -105,6 +133,7 @@ func (c Config) Validate() error {
 	}{
 		{"entries of a peer", c.PeerEntries}, {"bytes of a peer", c.PeerBytes}, {"entries of an author", c.AuthorEntries},
 		{"bytes of an author", c.AuthorBytes}, {"new authors", c.NewAuthors},
+		{"new authors of a peer", c.PeerAuthors}, {"evidence of a peer", c.PeerEvidence},
 	} {
 		if r.Rate != (Rate{}) && !r.ok() {
 			errs = append(errs, fmt.Errorf("rate of %s: want at least one at once, and one in a year", r.name))
@@ -114,6 +143,12 @@ func (c Config) Validate() error {
 		if r.Entries < 0 || r.Bytes < 0 {
 			errs = append(errs, errors.New("negative room"))
 		}
+	}
+	if c.Total != (Total{}) && (c.Total.Authors < 1 || c.Total.Bytes < 1) {
+		errs = append(errs, errors.New("all logs: want room for at least one author and one byte"))
+	}
+	if c.Unused < 0 {
+		errs = append(errs, errors.New("a negative time without use"))
 	}
 	return errors.Join(errs...)
 }
@@ -129,14 +164,26 @@ func (r Rate) ok() bool {
 // for whom so many trusted authors vouch. It is none at all without enough work or
 // a vouch.
 func (c Config) Allowance(workBits, vouches int) Room {
-	c = c.withDefaults()
+	c = c.WithDefaults()
 	return c.allowance(workBits, vouches)
+}
+
+// WorkFor is the least work with which an author that nobody vouches for has room
+// for so many bytes, or false if none gives it.
+func (c Config) WorkFor(bytes int64) (bits int, ok bool) {
+	c = c.WithDefaults()
+	for bits = c.work(); bits <= MaxWorkBits; bits++ {
+		if c.allowance(bits, 0).Bytes >= bytes {
+			return bits, true
+		}
+	}
+	return 0, false
 }
 
 func (c *Config) allowance(workBits, vouches int) (r Room) {
 	vouches = min(max(vouches, 0), c.MaxVouches)
-	if workBits >= c.WorkBits {
-		factor := int64(1) << min(workBits-c.WorkBits, 30)
+	if workBits >= c.work() {
+		factor := int64(1) << min(workBits-c.work(), 30)
 		r = Room{times(c.Base.Entries, factor), times(c.Base.Bytes, factor)}
 	}
 	r.Entries = plus(r.Entries, times(c.PerVouch.Entries, int64(vouches)))

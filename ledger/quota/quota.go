@@ -32,10 +32,21 @@ const (
 	AuthorEntries Rule = "author_entries"
 	AuthorBytes   Rule = "author_bytes"
 	NewAuthors    Rule = "new_authors"
+	PeerAuthors   Rule = "peer_authors"
+	PeerEvidence  Rule = "peer_evidence"
 	TooLittleWork Rule = "work"
 	RoomEntries   Rule = "room_entries"
 	RoomBytes     Rule = "room_bytes"
+	TotalAuthors  Rule = "total_authors"
+	TotalBytes    Rule = "total_bytes"
 )
+
+func rules() []Rule {
+	return []Rule{
+		PeerEntries, PeerBytes, AuthorEntries, AuthorBytes, NewAuthors, PeerAuthors, PeerEvidence,
+		TooLittleWork, RoomEntries, RoomBytes, TotalAuthors, TotalBytes,
+	}
+}
 
 // Decision is the answer to one question.
 type Decision struct {
@@ -52,6 +63,7 @@ type Stats struct {
 	Heard          Cost            // let through by Hear
 	Published      Cost            // let through by Publish
 	Kept           Cost            // let through by Keep
+	Begun          int64           // logs let through by Begin
 	Refused        map[Rule]uint64 // questions, by the limit that refused; all rules are there
 }
 
@@ -76,15 +88,15 @@ func New(cfg Config) (*Quota, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("reading quotas: %w", err)
 	}
-	cfg = cfg.withDefaults()
+	cfg = cfg.WithDefaults()
 	q := &Quota{
 		cfg: cfg, last: cfg.Now(),
-		peers:     newCrowd(cfg.PeerEntries, cfg.PeerBytes, cfg.MaxSubjects),
-		authors:   newCrowd(cfg.AuthorEntries, cfg.AuthorBytes, cfg.MaxSubjects),
+		peers:     newCrowd(cfg.MaxSubjects, cfg.PeerEntries, cfg.PeerBytes, cfg.PeerAuthors, cfg.PeerEvidence),
+		authors:   newCrowd(cfg.MaxSubjects, cfg.AuthorEntries, cfg.AuthorBytes),
 		newcomers: cfg.NewAuthors.limit(),
 	}
 	q.stats.Refused = map[Rule]uint64{}
-	for _, r := range []Rule{PeerEntries, PeerBytes, AuthorEntries, AuthorBytes, NewAuthors, TooLittleWork, RoomEntries, RoomBytes} {
+	for _, r := range rules() {
 		q.stats.Refused[r] = 0
 	}
 	return q, nil
@@ -95,12 +107,46 @@ func (q *Quota) Hear(peer string, cost Cost) Decision {
 	cost = cost.positive()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	d := q.charge(q.peers, peer, q.tick(), cost, []hurdle{
+	d := q.charge(q.peers, peer, [numBuckets]int64{ofEntries: cost.Entries, ofBytes: cost.Bytes}, []hurdle{
 		{PeerEntries, "this peer sends more entries than %s", q.cfg.PeerEntries},
 		{PeerBytes, "this peer sends more bytes than %s", q.cfg.PeerBytes},
 	})
 	return q.count(d, cost, &q.stats.Heard)
 }
+
+// Begin charges a peer for a log that is new here, before it is fetched.
+func (q *Quota) Begin(peer string) Decision {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	d := q.charge(q.peers, peer, [numBuckets]int64{ofAuthors: 1}, []hurdle{
+		ofAuthors: {PeerAuthors, "this peer brings more new authors than %s", q.cfg.PeerAuthors},
+	})
+	if d.OK {
+		q.stats.Begun++
+	}
+	return q.count(d, Cost{}, &Cost{})
+}
+
+// Accuse charges a peer for evidence, before it is verified. If it then proves
+// something, [Quota.Proven] gives that back: only what proves nothing costs.
+func (q *Quota) Accuse(peer string) Decision {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	d := q.charge(q.peers, peer, [numBuckets]int64{ofEvidence: 1}, []hurdle{
+		ofEvidence: {PeerEvidence, "this peer sends more evidence that proves nothing than %s", q.cfg.PeerEvidence},
+	})
+	return q.count(d, Cost{}, &Cost{})
+}
+
+// Proven says that the evidence of a peer was good.
+func (q *Quota) Proven(peer string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.peers.giveBack(peer, ofEvidence)
+}
+
+// Config is what the quota goes by, with defaults filled in.
+func (q *Quota) Config() Config { return q.cfg }
 
 // Publish charges an author for what it signed and what is new here, if there is
 // room for it.
@@ -126,7 +172,7 @@ func (q *Quota) publish(a Author, cost Cost) Decision {
 		}
 		newcomerAt = after
 	}
-	d := q.charge(q.authors, a.ID, now, cost, []hurdle{
+	d := q.charge(q.authors, a.ID, [numBuckets]int64{ofEntries: cost.Entries, ofBytes: cost.Bytes}, []hurdle{
 		{AuthorEntries, "this author publishes more entries than %s", q.cfg.AuthorEntries},
 		{AuthorBytes, "this author publishes more bytes than %s", q.cfg.AuthorBytes},
 	})
@@ -153,9 +199,9 @@ func (q *Quota) Keep(a Author, cost Cost) Decision {
 func (q *Quota) Allowance(a Author) Room { return q.cfg.allowance(a.WorkBits, a.Vouches) }
 
 func (q *Quota) room(a Author, cost Cost) Decision {
-	if a.WorkBits < q.cfg.WorkBits && a.Vouches < 1 {
+	if a.WorkBits < q.cfg.work() && a.Vouches < 1 {
 		return Decision{Rule: TooLittleWork, Reason: fmt.Sprintf(
-			"the inception of this author has %d bits of work, %d are wanted of authors that nobody trusted here vouches for", a.WorkBits, q.cfg.WorkBits)}
+			"the inception of this author has %d bits of work, %d are wanted of authors that nobody trusted here vouches for", a.WorkBits, q.cfg.work())}
 	}
 	may := q.cfg.allowance(a.WorkBits, a.Vouches)
 	for _, r := range []struct {
@@ -194,8 +240,8 @@ func (h hurdle) refuse(wait int64) Decision {
 }
 
 // charge takes from the buckets of a subject, for which there is a hurdle each.
-func (q *Quota) charge(c *crowd, id string, now int64, cost Cost, hurdles []hurdle) Decision {
-	if wait, short := c.take(id, now, cost); wait != 0 {
+func (q *Quota) charge(c *crowd, id string, cost [numBuckets]int64, hurdles []hurdle) Decision {
+	if wait, short := c.take(id, q.tick(), cost); wait != 0 {
 		return hurdles[short].refuse(wait)
 	}
 	return Decision{OK: true}
@@ -232,3 +278,10 @@ func (q *Quota) tick() int64 {
 }
 
 func (c Cost) positive() Cost { return Cost{max(c.Entries, 0), max(c.Bytes, 0)} }
+
+// Refuse counts a refusal that was decided elsewhere, as by [Stock.Admit].
+func (q *Quota) Refuse(d Decision) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.count(d, Cost{}, &Cost{})
+}

@@ -87,6 +87,7 @@ type (
 	PeerStatus      = exchange.PeerStatus
 	Transfer        = exchange.Transfer
 	Status          = exchange.Status
+	LimitStatus     = exchange.LimitStatus
 	Addresses       = exchange.Addresses
 	LogRequest      = exchange.LogRequest
 	Log             = exchange.Log

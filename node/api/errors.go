@@ -29,6 +29,7 @@ var (
 	ErrDiverged    = exchange.ErrDiverged
 	// ErrUnwitnessed: nobody says how much of the log was signed already.
 	ErrUnwitnessed = exchange.ErrUnwitnessed
+	ErrOverQuota   = exchange.ErrOverQuota
 )
 
 // Sentinels of the ledger, for what it refuses to say or to prove.
@@ -80,6 +81,7 @@ func mappings() []mapping {
 		{"transferred", http.StatusGone, ErrTransferred},
 		{"wrong_state", http.StatusConflict, ErrWrongState},
 		{"bad_signature", http.StatusConflict, ErrBadSignature},
+		{"over_quota", http.StatusTooManyRequests, ErrOverQuota},
 		{"no_space", http.StatusInsufficientStorage, ErrNoSpace},
 		{"no_engine", http.StatusServiceUnavailable, ErrNoEngine},
 		{"offline", http.StatusServiceUnavailable, ErrOffline},

@@ -32,9 +32,16 @@ type AuthorStatus struct {
 	Next          []string `json:"next"` // fingerprints; none: the keys can never change
 	NextThreshold int      `json:"next_threshold"`
 	Size          uint64   `json:"size"` // entries of the log
-	Retired       bool     `json:"retired"`
-	Frozen        string   `json:"frozen,omitempty"`
-	CanSign       bool     `json:"can_sign"` // the key is here
+	// Work is what its inception is worth, and Vouches how many trusted authors
+	// speak for it. Room and Used are bytes: what it may keep here, 0 for an author
+	// without limits, and what it does.
+	Work    int    `json:"work"`
+	Vouches int    `json:"vouches"`
+	Room    int64  `json:"room"`
+	Used    int64  `json:"used"`
+	Retired bool   `json:"retired"`
+	Frozen  string `json:"frozen,omitempty"`
+	CanSign bool   `json:"can_sign"` // the key is here
 
 	RevokedKeys []RevokedKey `json:"revoked_keys,omitempty"`
 	Vouchers    []Voucher    `json:"vouchers,omitempty"`    // who speaks for the author
@@ -70,6 +77,9 @@ func (x *Exchange) Author(ctx context.Context, name string) (AuthorStatus, error
 	}
 	for _, k := range keys.Keys {
 		s.Keys = append(s.Keys, k.Fingerprint())
+	}
+	if err := x.describeRoom(ctx, author, &s); err != nil {
+		return AuthorStatus{}, err
 	}
 	if s.Retired, err = x.isRetired(author); err != nil {
 		return AuthorStatus{}, err

@@ -45,6 +45,11 @@ func (x *Exchange) Search(ctx context.Context, req SearchRequest) ([]Found, int,
 	if err != nil {
 		return nil, 0, err
 	}
+	if total == 0 {
+		if err := x.whyNot(ledger.AuthorID(q.Author)); err != nil {
+			return nil, 0, err
+		}
+	}
 	found := make([]Found, len(hits))
 	for i, h := range hits {
 		found[i] = x.found(h.Record)
@@ -153,9 +158,13 @@ func (x *Exchange) Show(ctx context.Context, text string) (Shown, error) {
 		return Shown{}, err
 	}
 	if len(records) == 0 {
+		if err := x.whyNot(t.author); err != nil {
+			return Shown{}, err
+		}
 		return Shown{}, fmt.Errorf("%w: %s is not in this node's index", ErrNotFound, text)
 	}
 	rec := records[0]
+	x.use(rec.Author, false)
 	s := Shown{Found: x.found(rec), MediaType: rec.MediaType, Entry: rec.Index, Revoked: rec.Revoked, Moved: t.moved}
 	head, err := x.Ledger.Head(rec.Author)
 	if err != nil {
@@ -211,7 +220,11 @@ func (x *Exchange) SetAlias(ctx context.Context, a Alias) error {
 	if err != nil {
 		return err
 	}
-	return x.learnVouches(ctx, author)
+	if err := errors.Join(x.learnNames(), x.learnVouches(ctx, author)); err != nil {
+		return err
+	}
+	x.wantAgain(author)
+	return nil
 }
 
 // RemoveAlias forgets a petname.
@@ -220,5 +233,5 @@ func (x *Exchange) RemoveAlias(_ context.Context, name string) error {
 	if errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("%w: %s", ErrNoAlias, name)
 	}
-	return err
+	return errors.Join(err, x.learnNames())
 }

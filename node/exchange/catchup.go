@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -12,7 +13,14 @@ import (
 )
 
 const (
+	// catchUpWorkers fetch logs, half of them at most from the same peer;
+	// compareWorkers compare all logs with those of a peer, which takes long.
 	catchUpWorkers = 4
+	compareWorkers = 2
+	// Bounds of what waits, for each peer and in peers.
+	catchUpsPerPeer = 256
+	comparesPerPeer = 2
+	maxTellers      = 256
 	// catchUpTries bounds how often a log is asked for that is known to be
 	// longer than it is here, firstRetry the pause after the first time; each
 	// one after is twice as long.
@@ -44,22 +52,31 @@ func (x *Exchange) Connected(p peer.ID) {
 }
 
 func (x *Exchange) wantLog(c catchUp) {
-	select {
-	case x.catchUps <- c:
-	default:
-		x.log.Warn("too many logs to catch up with, one is put off", "author", c.author)
+	to := x.catchUps
+	if c.author == "" {
+		to = x.compares
+	}
+	if !to.add(c) {
+		x.log.Debug("too many logs to catch up with, one is put off", "author", c.author, "peer", c.from)
 	}
 }
 
-func (x *Exchange) workOffCatchUps(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case c := <-x.catchUps:
-			x.workOff(ctx, c)
-		}
+// workOffAll works off what waits, with so many workers, until ctx ends.
+func (x *Exchange) workOffAll(ctx context.Context, waiting *turns, workers int) {
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for {
+				c, done, err := waiting.take(ctx)
+				if err != nil {
+					return
+				}
+				x.workOff(ctx, c)
+				done()
+			}
+		})
 	}
+	wg.Wait()
 }
 
 func (x *Exchange) workOff(ctx context.Context, c catchUp) {

@@ -113,6 +113,7 @@ func (d *download) torrentMap(ctx context.Context, c *candidate) (image.TorrentM
 // log makes sure that the author's log is here up to the release, so that this
 // node can vouch for it to others and notices when the log changes.
 func (d *download) log(ctx context.Context, c *candidate) error {
+	defer d.x.limits.ask(c.author)()
 	for {
 		head, err := d.x.Ledger.Head(c.author)
 		if err != nil && !notFound(err) {
@@ -124,6 +125,9 @@ func (d *download) log(ctx context.Context, c *candidate) error {
 		for _, p := range d.ranked(d.x.Net.Connected(), nil) {
 			if err = d.x.CatchUp(ctx, c.author, p); err == nil {
 				break
+			}
+			if errors.Is(err, ErrOverQuota) {
+				return err // which does not change by asking others
 			}
 		}
 		if head, herr := d.x.Ledger.Head(c.author); herr == nil && head.Size >= c.size {

@@ -38,6 +38,8 @@ var (
 	ErrDiverged = errors.New("others have seen another history of your log than the one here")
 	// ErrUnwitnessed: the policy wants a quorum of witnesses, and none answers.
 	ErrUnwitnessed = errors.New("none of the witnesses in your policy says how much of your log it has seen")
+	// ErrOverQuota: a limit of this node keeps it out. OverQuotaError says which.
+	ErrOverQuota = errors.New("over quota")
 	// ErrNoSpace: the disk is full.
 	ErrNoSpace = errors.New("no space left on the disk")
 )

@@ -128,7 +128,8 @@ type Exchange struct {
 	publish   sync.Mutex       // one release at a time: sequence numbers are in order
 	own       ownLog
 	transfer  transfers
-	catchUps  chan catchUp
+	catchUps  *turns        // single logs
+	compares  *turns        // all logs of a peer
 	delayed   atomic.Int64  // catch-ups that wait to be tried again
 	news      chan *holding // fetched images to be announced
 	judged    chan struct{} // what is held must be judged anew
@@ -136,8 +137,8 @@ type Exchange struct {
 	started   time.Time
 }
 
-// maxCatchUps bounds the catch-ups that wait; a hint beyond it is dropped, and
-// the next gossip or connection asks again.
+// maxCatchUps bounds the catch-ups that wait to be tried again; a hint beyond it
+// is dropped, and the next gossip or connection asks again.
 const maxCatchUps = 1024
 
 // New takes stock of the images held, and brings the index up to the ledger.
@@ -157,14 +158,21 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Exchange, error) {
 		log:       log.With("component", "exchange"),
 		holdings:  newHoldings(),
 		heads:     reconcile.NewIndex(),
-		catchUps:  make(chan catchUp, maxCatchUps),
+		catchUps:  newTurns(catchUpsPerPeer, catchUpWorkers/2, maxTellers),
+		compares:  newTurns(comparesPerPeer, 1, maxTellers),
 		news:      make(chan *holding, maxCatchUps),
 		judged:    make(chan struct{}, 1),
 		suspects:  make(chan suspect, maxSuspects),
 		started:   time.Now(),
 	}
 	x.Ledger.Guard(x.Me.ID, x.assure)
+	if err := x.learnNames(); err != nil {
+		return nil, err
+	}
 	if err := x.learnVouches(ctx, ""); err != nil {
+		return nil, err
+	}
+	if err := x.measureAll(ctx); err != nil {
 		return nil, err
 	}
 	if err := x.loadHoldings(); err != nil {
@@ -191,9 +199,8 @@ func (x *Exchange) Run(ctx context.Context) error {
 		wg.Go(func() { x.withdraw(ctx) })
 		wg.Go(func() { x.convictSuspects(ctx) })
 		wg.Go(func() { x.keepCosigned(ctx) })
-		for range catchUpWorkers {
-			wg.Go(func() { x.workOffCatchUps(ctx) })
-		}
+		wg.Go(func() { x.workOffAll(ctx, x.catchUps, catchUpWorkers) })
+		wg.Go(func() { x.workOffAll(ctx, x.compares, compareWorkers) })
 	}
 	wg.Go(func() { x.keepReputation(ctx) })
 	<-ctx.Done()
@@ -270,7 +277,7 @@ func (x *Exchange) apply(entries []*ledger.Entry) error {
 	}
 	x.noteGrowth(entries)
 	x.noteStanding(entries)
-	return errors.Join(x.noteHeads(entries), x.noteVouches(entries))
+	return errors.Join(x.noteHeads(entries), x.noteStored(entries), x.noteVouches(entries))
 }
 
 // RebuildIndex drops the catalogue and folds it anew from the ledger. It

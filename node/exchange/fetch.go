@@ -63,6 +63,7 @@ func (x *Exchange) Fetch(ctx context.Context, req FetchRequest, report func(Prog
 		return res, &RejectedError{Ref: res.Ref, Verdict: res.Verdict}
 	}
 	stall.stop() // what follows is local
+	x.use(c.author, true)
 	err = x.deliver(ctx, req, c, got.held, &res, report)
 	res.Seconds = time.Since(start).Seconds()
 	return res, err

@@ -232,6 +232,7 @@ func (x *Exchange) adopt(ctx context.Context, t target, proved *ledger.Proved, f
 	_, err := x.check(ctx, proved)
 	var behind *ledger.Behind
 	if errors.As(err, &behind) {
+		defer x.limits.ask(behind.Author)()
 		if err := x.CatchUp(ctx, ledger.AuthorIDOf(proved.Inception), from); err != nil {
 			x.log.Debug("release without its log", "peer", from, "err", err)
 		}

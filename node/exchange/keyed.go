@@ -38,3 +38,11 @@ func (k *keyedMutex) lock(ctx context.Context, key string) (unlock func(), err e
 		}
 	}
 }
+
+// tryLock is lock where nobody has the key.
+func (k *keyedMutex) tryLock(key string) (unlock func(), ok bool) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	unlock, err := k.lock(ctx, key)
+	return unlock, err == nil
+}

@@ -2,11 +2,10 @@ package exchange
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -19,20 +18,27 @@ import (
 //
 //	gossip          Hear before anything is verified, Publish once it is
 //	direct answers  Hear before anything is verified
-//	catching up     Keep before anything is stored; no rate, because this node
-//	                asks, and a log is kept as a whole or not at all
-//	evidence        never
-
-// errOverQuota says that a limit of package quota refused something.
-var errOverQuota = errors.New("over a limit")
+//	catching up     Begin before a log that is new here is asked for, Keep and
+//	                Admit before anything is stored; no rate for the rest, because
+//	                this node asks, and a log is kept as a whole or not at all
+//	evidence        Accuse before it is verified, given back if it proves anything:
+//	                nobody's quota silences a proof
+//
+// A log that somebody here waits for, as in a fetch, is asked for at no rate, and
+// no log that came unasked keeps it out.
 
 // limits are the quotas with what they rest on.
 type limits struct {
 	*quota.Quota
+	stock   *quota.Stock
+	givenUp atomic.Uint64 // logs
 
 	mu      sync.Mutex
-	held    map[ledger.AuthorID]held                          // as far as somebody asked
-	vouches map[ledger.AuthorID]map[ledger.AuthorID]time.Time // for whom, by which trusted author, until when
+	trusted map[ledger.AuthorID]bool                          // that this node's user gave a name
+	vouches map[ledger.AuthorID]map[ledger.AuthorID]time.Time // for whom, by which author, until when
+	asked   map[ledger.AuthorID]int                           // who somebody here waits for
+	refused map[ledger.AuthorID]refusedLog
+	changed map[ledger.AuthorID]bool // logs whose usage is not stored yet
 }
 
 func newLimits(cfg quota.Config) (*limits, error) {
@@ -41,20 +47,31 @@ func newLimits(cfg quota.Config) (*limits, error) {
 		return nil, err
 	}
 	return &limits{
-		Quota: q, held: map[ledger.AuthorID]held{},
+		Quota: q, stock: quota.NewStock(cfg),
+		trusted: map[ledger.AuthorID]bool{},
 		vouches: map[ledger.AuthorID]map[ledger.AuthorID]time.Time{},
+		asked:   map[ledger.AuthorID]int{},
+		refused: map[ledger.AuthorID]refusedLog{},
+		changed: map[ledger.AuthorID]bool{},
 	}, nil
 }
 
-// QuotaStats are for metrics.
-func (x *Exchange) QuotaStats() quota.Stats { return x.limits.Stats() }
+// OverQuotaError is a limit that refused something.
+type OverQuotaError struct {
+	quota.Decision
+	Again bool // it did so before, and was not asked anew
+}
+
+func (e *OverQuotaError) Error() string { return ErrOverQuota.Error() + ": " + e.Reason }
+
+func (e *OverQuotaError) Unwrap() error { return ErrOverQuota }
 
 // refusal is nil if d is not one.
 func refusal(d quota.Decision) error {
 	if d.OK {
 		return nil
 	}
-	return fmt.Errorf("%w: %s", errOverQuota, d.Reason)
+	return &OverQuotaError{Decision: d}
 }
 
 // hear charges a peer for what it sent.
@@ -85,13 +102,31 @@ func (x *Exchange) fits(ctx context.Context, author ledger.AuthorID, inception [
 	return nil
 }
 
-// mayKeep wants room for entries of an author.
+// mayKeep wants room for entries of an author, and makes it where that means to
+// give up logs that are worth less.
 func (x *Exchange) mayKeep(ctx context.Context, author ledger.AuthorID, inception []byte, entries, bytes int) error {
 	a, err := x.quotaOf(ctx, author, inception)
 	if err != nil {
 		return err
 	}
-	return refusal(x.limits.Keep(a, quota.Cost{Entries: int64(entries), Bytes: int64(bytes)}))
+	cost := quota.Cost{Entries: int64(entries), Bytes: int64(bytes)}
+	if err := refusal(x.limits.Keep(a, cost)); err != nil {
+		return err
+	}
+	return x.makeRoom(ctx, a, cost)
+}
+
+// mayBegin charges a peer for a log that is new here, unless somebody waits for
+// it, and refuses one again that was refused a short while ago.
+func (x *Exchange) mayBegin(author ledger.AuthorID, from peer.ID) error {
+	trusted, err := x.trusts(author)
+	if err != nil || trusted || x.limits.isAsked(author) {
+		return err
+	}
+	if err := x.limits.refusedBefore(author); err != nil {
+		return err
+	}
+	return refusal(x.limits.Begin(from.String()))
 }
 
 // quotaOf is what decisions on an author rest on; inception is leaf 0 of its log.
@@ -114,133 +149,4 @@ func (x *Exchange) quotaOf(ctx context.Context, author ledger.AuthorID, inceptio
 		return a, fmt.Errorf("measuring the log of %s: %w", author, err)
 	}
 	return a, nil
-}
-
-// trusts tells whether an author is this node's own, or its user gave it a name.
-func (x *Exchange) trusts(author ledger.AuthorID) (bool, error) {
-	if author == x.Me.ID {
-		return true, nil
-	}
-	aliases, err := x.Store.Aliases()
-	if err != nil {
-		return false, err
-	}
-	for _, a := range aliases {
-		if a.Author == author {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
-// held is how much of a log is stored here.
-type held struct {
-	entries uint64
-	bytes   int64
-}
-
-// heldOf is how much of a log is stored here. It is measured when it is asked for
-// and counted on from there.
-func (x *Exchange) heldOf(ctx context.Context, author ledger.AuthorID) (quota.Room, error) {
-	head, err := x.Ledger.Head(author)
-	if errors.Is(err, ledger.ErrUnknownAuthor) {
-		return quota.Room{}, nil
-	}
-	if err != nil {
-		return quota.Room{}, err
-	}
-	x.limits.mu.Lock()
-	h := x.limits.held[author]
-	x.limits.mu.Unlock()
-	for h.entries < head.Size {
-		leaves, err := x.Ledger.Range(ctx, author, h.entries, head.Size, 1<<20)
-		if err != nil {
-			return quota.Room{}, err
-		}
-		h.entries += uint64(len(leaves))
-		h.bytes += int64(sizeOf(leaves))
-	}
-	x.limits.mu.Lock()
-	defer x.limits.mu.Unlock()
-	x.limits.held[author] = h
-	return quota.Room{Entries: int64(h.entries), Bytes: h.bytes}, nil
-}
-
-func sizeOf(leaves [][]byte) (n int) {
-	for _, leaf := range leaves {
-		n += len(leaf)
-	}
-	return n
-}
-
-// vouchesFor counts the trusted authors that vouch for one now.
-func (x *Exchange) vouchesFor(author ledger.AuthorID) (n int, err error) {
-	x.limits.mu.Lock()
-	vouches := maps.Clone(x.limits.vouches[author])
-	x.limits.mu.Unlock()
-	for by, expires := range vouches {
-		trusted, err := x.trusts(by) // a name may have been taken back since
-		if err != nil {
-			return n, err
-		}
-		if trusted && expires.After(time.Now()) {
-			n++
-		}
-	}
-	return n, nil
-}
-
-// noteVouches remembers for whom trusted authors vouch.
-func (x *Exchange) noteVouches(entries []*ledger.Entry) error {
-	for _, e := range entries {
-		v, ok := e.Statement.(*ledger.Vouch)
-		if !ok {
-			continue
-		}
-		trusted, err := x.trusts(e.Author)
-		if err != nil {
-			return err
-		}
-		if trusted {
-			x.limits.vouch(e.Author, v)
-		}
-	}
-	return nil
-}
-
-func (l *limits) vouch(by ledger.AuthorID, v *ledger.Vouch) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.vouches[v.For] == nil {
-		l.vouches[v.For] = map[ledger.AuthorID]time.Time{}
-	}
-	l.vouches[v.For][by] = v.Expires
-}
-
-// learnVouches reads for whom the trusted authors vouch: all of them, or the one
-// given.
-func (x *Exchange) learnVouches(ctx context.Context, only ledger.AuthorID) error {
-	authors := []ledger.AuthorID{only}
-	if only == "" {
-		aliases, err := x.Store.Aliases()
-		if err != nil {
-			return err
-		}
-		authors[0] = x.Me.ID
-		for _, a := range aliases {
-			authors = append(authors, a.Author)
-		}
-	}
-	for _, by := range authors {
-		err := x.Ledger.EntriesOf(ctx, by, 0, func(e *ledger.Entry) error {
-			if v, ok := e.Statement.(*ledger.Vouch); ok {
-				x.limits.vouch(by, v)
-			}
-			return nil
-		})
-		if err != nil && !notFound(err) {
-			return fmt.Errorf("reading for whom %s vouches: %w", by, err)
-		}
-	}
-	return nil
 }

@@ -253,6 +253,11 @@ func (x *Exchange) logOf(name string) (ledger.AuthorID, ledger.Head, error) {
 		return "", ledger.Head{}, err
 	}
 	head, err := x.Ledger.Head(author)
+	if errors.Is(err, ledger.ErrUnknownAuthor) {
+		if why := x.whyNot(author); why != nil {
+			return author, head, why
+		}
+	}
 	return author, head, missing(err)
 }
 

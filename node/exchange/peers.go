@@ -72,6 +72,7 @@ func (x *Exchange) storeReputation() {
 	if err := x.Store.SaveReputation(x.Reputation.Changed()); err != nil {
 		x.log.Warn("reputation is not kept", "err", err)
 	}
+	x.storeUsage()
 }
 
 // Peers lists the peers connected or remembered, with what this node thinks of

@@ -68,8 +68,14 @@ func (x *Exchange) catchUp(ctx context.Context, author ledger.AuthorID, from pee
 	if x.isFrozen(author) {
 		return fmt.Errorf("catching up with the log of %s: %w", author, ledger.ErrFrozen)
 	}
+	if head.Size == 0 && first == nil { // who gave an answer already was charged for it
+		if err := x.mayBegin(author, from); err != nil {
+			return fmt.Errorf("asking for the log of %s: %w", author, err)
+		}
+	}
 	p := &pull{x: x, author: author, from: from, head: head}
 	err = p.run(ctx, first)
+	x.limits.noteRefused(author, err)
 	if ierr := x.indexGrown(context.WithoutCancel(ctx), author, head.Size); ierr != nil {
 		err = errors.Join(err, fmt.Errorf("indexing the log of %s: %w", author, ierr))
 	}

@@ -102,6 +102,7 @@ func (x *Exchange) takeHeads(ctx context.Context, from peer.ID, heads []reconcil
 	heads = slices.DeleteFunc(slices.Clone(heads), func(h reconcile.Head) bool { return !x.worthAsking(h) })
 	// One that is on its way in parts goes on where it stopped.
 	heads = slices.DeleteFunc(heads, func(h reconcile.Head) bool { return x.resumeLater(h.Author, from) })
+	heads = slices.DeleteFunc(heads, func(h reconcile.Head) bool { return x.mayTake(h, from) != nil })
 	for len(heads) > 0 {
 		q := reconcile.Pull{MaxBytes: ManyParts}
 		for _, h := range heads[:min(len(heads), reconcile.MaxWants)] {
@@ -123,6 +124,9 @@ func (x *Exchange) takeHeads(ctx context.Context, from peer.ID, heads []reconcil
 				return ctx.Err()
 			}
 			x.log.Debug("not caught up", "peer", from, "author", author, "err", err)
+			if errors.Is(err, ErrOverQuota) {
+				continue // no fault of the peer's, and no reason not to take the next one
+			}
 			x.resumeLater(author, from)
 			if *failures++; *failures == maxFailures {
 				return fmt.Errorf("%d in a row could not be had: %w", *failures, err)
@@ -133,11 +137,22 @@ func (x *Exchange) takeHeads(ctx context.Context, from peer.ID, heads []reconcil
 	return nil
 }
 
+// mayTake charges the peer for a log that is new here.
+func (x *Exchange) mayTake(h reconcile.Head, from peer.ID) error {
+	if _, known := x.heads.Get(h.Author); known {
+		return nil
+	}
+	return x.mayBegin(h.Author, from)
+}
+
 // worthAsking tells whether a head that a peer told has something for us: more
 // entries, or others in the same number.
 func (x *Exchange) worthAsking(h reconcile.Head) bool {
 	mine, known := x.heads.Get(h.Author)
 	if known && x.isFrozen(h.Author) {
+		return false
+	}
+	if x.limits.refusedBefore(h.Author) != nil {
 		return false
 	}
 	return !known || h.Size > mine.Size || h.Size == mine.Size && h.Root != mine.Root

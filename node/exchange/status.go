@@ -43,6 +43,8 @@ func (x *Exchange) Status(context.Context) (Status, error) {
 	if x.Net != nil {
 		s.Peer = x.Net.ID().String()
 		s.Peers = len(x.Net.Connected())
+		l := x.Limits()
+		s.Limits = &l
 	}
 	return s, err
 }

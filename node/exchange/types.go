@@ -196,7 +196,9 @@ type Status struct {
 	Blobs     int        `json:"blobs"`
 	Bytes     int64      `json:"bytes"` // of blobs
 	Transfers []Transfer `json:"transfers,omitempty"`
-	Started   time.Time  `json:"started"`
+	// Limits are those of a running node.
+	Limits  *LimitStatus `json:"limits,omitempty"`
+	Started time.Time    `json:"started"`
 }
 
 // Addresses are those in use; run --ready-file writes them as JSON.

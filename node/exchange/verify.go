@@ -27,6 +27,9 @@ func (x *Exchange) Verify(ctx context.Context, text string, report func(Progress
 		return Verified{}, err
 	}
 	if len(records) == 0 {
+		if err := x.whyNot(t.author); err != nil {
+			return Verified{}, err
+		}
 		return Verified{}, fmt.Errorf("%w: nobody is known here to have released %s", ErrNotFound, text)
 	}
 	var out Verified
@@ -39,6 +42,7 @@ func (x *Exchange) Verify(ctx context.Context, text string, report func(Progress
 }
 
 func (x *Exchange) verifyRecord(ctx context.Context, t target, rec index.Record, report func(Progress)) (Verified, error) {
+	x.use(rec.Author, false)
 	f := x.found(rec)
 	v := Verified{Ref: f.Ref, Digest: f.Digest, Author: f.Author, Magnet: f.Magnet, Local: f.Local, Moved: t.moved}
 	p, err := x.Ledger.Prove(ctx, rec.Author, rec.Index)

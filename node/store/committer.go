@@ -202,6 +202,15 @@ func (g *groupWrite) admit(r *commit) error {
 			return err
 		}
 	}
+	if have == 0 { // what a failed Forget left would be taken for the new log's
+		left, err := exists(g.txn, forgetPrefix+string(r.author))
+		if err != nil {
+			return err
+		}
+		if left {
+			return fmt.Errorf("%w: a log of this author is being deleted", ledger.ErrConflict)
+		}
+	}
 	return g.admitStaged(r, have)
 }
 

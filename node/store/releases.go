@@ -38,16 +38,24 @@ func (s *Store) NoteReleases(entries ...*ledger.Entry) error {
 	batch := s.db.NewWriteBatch()
 	defer batch.Cancel()
 	for _, e := range entries {
-		if e.Release == nil {
-			continue
-		}
-		for _, key := range []string{e.Release.Infohash, e.Release.Image.Digest.String()} {
-			if err := batch.Set(fmt.Appendf(nil, "%s%s/%s/%016x", releasePrefix, key, e.Author, e.Index), nil); err != nil {
+		for _, key := range releaseKeys(e) {
+			if err := batch.Set(key, nil); err != nil {
 				return fmt.Errorf("noting a release: %w", err)
 			}
 		}
 	}
 	return batch.Flush()
+}
+
+// releaseKeys are those that an entry stands under; none if it is no release.
+func releaseKeys(e *ledger.Entry) (keys [][]byte) {
+	if e.Release == nil {
+		return nil
+	}
+	for _, of := range []string{e.Release.Infohash, e.Release.Image.Digest.String()} {
+		keys = append(keys, fmt.Appendf(nil, "%s%s/%s/%016x", releasePrefix, of, e.Author, e.Index))
+	}
+	return keys
 }
 
 // ReleasesOf finds the releases of an image torrent, ordered by author, the

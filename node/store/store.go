@@ -104,6 +104,9 @@ func Open(dir string, log *slog.Logger) (_ *Store, err error) {
 	if err := s.checkVersion(); err != nil {
 		return nil, err
 	}
+	if err := s.finishForgetAll(); err != nil {
+		return nil, err
+	}
 	s.commits = newCommitter(s.db, func() error { return room(dir) })
 	s.witnessed = newGrouped(func(group []*swap) { writeSwaps(s.update, group) })
 	return s, nil

@@ -139,7 +139,14 @@ func (f *function) isDecoder() bool {
 		return false // passes bytes on
 	}
 	named := slices.ContainsFunc(decoding, func(verb string) bool { return strings.HasPrefix(name, verb) })
-	return named && slices.ContainsFunc(f.decl.Type.Params.List, func(p *ast.Field) bool { return isInput(p.Type) })
+	return named && slices.ContainsFunc(f.decl.Type.Params.List, func(p *ast.Field) bool { return isInput(p.Type) && !namesFile(p) })
+}
+
+// namesFile tells whether a parameter says where bytes are, which other functions
+// take apart.
+func namesFile(p *ast.Field) bool {
+	id, ok := p.Type.(*ast.Ident)
+	return ok && id.Name == "string" && len(p.Names) == 1 && slices.Contains([]string{"name", "dir", "path", "file"}, p.Names[0].Name)
 }
 
 // isInput tells whether bytes come in by a parameter of this type.

@@ -3,6 +3,7 @@ package main_test
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -17,6 +18,7 @@ import (
 	"github.com/dockchains/dockchain/ledger/note"
 	"github.com/dockchains/dockchain/ledger/witness"
 	"github.com/dockchains/dockchain/node"
+	"github.com/dockchains/dockchain/node/api"
 	"github.com/dockchains/dockchain/node/exchange"
 	testnet "github.com/dockchains/dockchain/testnet/harness"
 )
@@ -47,12 +49,20 @@ func TestKillWhilePublishingWithWitnesses(t *testing.T) {
 	publish := func(ctx context.Context, p *testnet.Process, tag string) (exchange.Published, error) {
 		return p.Publish(ctx, exchange.PublishRequest{Source: "oci:" + layout.Dir, As: "me/app:" + tag}, nil)
 	}
+	var pub exchange.Published
+	published := func(p *testnet.Process, tag string) {
+		t.Helper()
+		testnet.AwaitNil(t, "witnesses to answer", func() (err error) {
+			pub, err = publish(t.Context(), p, tag)
+			if err != nil && !errors.Is(err, api.ErrUnwitnessed) {
+				t.Fatal(err)
+			}
+			return err
+		})
+	}
 	p := run()
 	start := time.Now()
-	pub, err := publish(t.Context(), p, "first")
-	if err != nil {
-		t.Fatal(err)
-	}
+	published(p, "first")
 	took := time.Since(start)
 	rnd := rand.New(rand.NewPCG(5, 6))
 	last := pub.Entry
@@ -76,9 +86,7 @@ func TestKillWhilePublishingWithWitnesses(t *testing.T) {
 		}
 		p = run()
 	}
-	if pub, err = publish(t.Context(), p, "last"); err != nil {
-		t.Fatal(err)
-	}
+	published(p, "last")
 	for _, n := range net.Nodes() {
 		oneHistory(t, n, ledger.AuthorID(pub.Author), pub.Entry+1)
 	}

@@ -159,10 +159,14 @@ func (n *Node) PublishLayout(name string, l *Layout) exchange.Published {
 	n.t.Helper()
 	ctx, cancel := Deadline(n.t)
 	defer cancel()
-	p, err := n.Exchange().Publish(ctx, exchange.PublishRequest{Source: "oci:" + l.Dir, As: "me/" + name}, nil)
-	if err != nil {
-		n.t.Fatalf("publishing %s on %s: %v", name, n, err)
-	}
+	var p exchange.Published
+	AwaitNil(n.t, fmt.Sprintf("%s to publish %s", n, name), func() (err error) {
+		p, err = n.Exchange().Publish(ctx, exchange.PublishRequest{Source: "oci:" + l.Dir, As: "me/" + name}, nil)
+		if err != nil && !errors.Is(err, exchange.ErrUnwitnessed) { // its witnesses may be slow
+			n.t.Fatalf("publishing %s on %s: %v", name, n, err)
+		}
+		return err
+	})
 	if p.Digest != l.Root.Digest.String() {
 		n.t.Fatalf("published %s, and the layout is %s", p.Digest, l.Root.Digest)
 	}

@@ -100,6 +100,7 @@ func (n *Node) metrics() http.Handler {
 	}
 	host := n.host.Stats
 	gauge("peers", "Peers connected.", func() float64 { return float64(host().Peers) })
+	gauge("gossip_graylisted", "Peers whose gossip is not looked at, for what they sent.", func() float64 { return float64(host().Graylisted) })
 	counter("gossip_accepted_total", "Gossiped entries verified and passed on.", func() float64 { return float64(host().GossipAccepted) })
 	counter("gossip_rejected_total", "Gossiped entries refused.", func() float64 { return float64(host().GossipRejected) })
 	counter("evidence_accepted_total", "Gossiped proofs against authors that froze a log.", func() float64 { return float64(host().EvidenceAccepted) })

@@ -38,6 +38,22 @@ type gossip struct {
 	evidence channel
 	stop     context.CancelFunc
 	score    atomic.Pointer[func(peer.ID) float64]
+	// graylisted are the peers whose messages are not looked at, as of the last
+	// time that they were counted.
+	graylisted atomic.Int64
+}
+
+// inspectEvery is how often scores are looked at, for the statistics alone.
+const inspectEvery = time.Second
+
+func (g *gossip) inspect(scores map[peer.ID]float64) {
+	n := int64(0)
+	for _, s := range scores {
+		if s < graylistThreshold {
+			n++
+		}
+	}
+	g.graylisted.Store(n)
 }
 
 // channel is one topic.
@@ -78,6 +94,7 @@ func newGossip(h host.Host, prefix string) (_ *gossip, err error) {
 		pubsub.WithSubscriptionFilter(pubsub.WrapLimitSubscriptionFilter(
 			pubsub.NewAllowlistSubscriptionFilter(entries, evidence), 16)),
 		pubsub.WithPeerScore(scoreParams(g.appScore, entries, evidence), scoreThresholds()),
+		pubsub.WithPeerScoreInspect(g.inspect, inspectEvery),
 		pubsub.WithLogger(slog.New(slog.DiscardHandler)),
 	)
 	if err != nil {

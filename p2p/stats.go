@@ -12,6 +12,9 @@ type Stats struct {
 	// published before there is one reaches nobody.
 	Listeners int
 	Planned   int // records kept announced now
+	// Graylisted are the peers whose gossip is not looked at: what they sent did
+	// not verify. Counted every second; some may be gone.
+	Graylisted int
 
 	GossipPublished, GossipAccepted, GossipIgnored, GossipRejected uint64
 
@@ -44,6 +47,7 @@ func (h *Host) Stats() Stats {
 	return Stats{
 		Peers: len(h.lib.Network().Peers()), Members: h.members(),
 		Table: h.dht.RoutingTable().Size(), Listeners: len(h.gossip.topic.ListPeers()), Planned: h.plan.len(),
+		Graylisted:      int(h.gossip.graylisted.Load()),
 		GossipPublished: g.published.Load(), GossipAccepted: g.accepted.Load(),
 		GossipIgnored: g.ignored.Load(), GossipRejected: g.rejected.Load(),
 		EvidencePublished: e.published.Load(), EvidenceAccepted: e.accepted.Load(),

@@ -163,16 +163,17 @@ func (x *Exchange) pastKeys(ctx context.Context, author ledger.AuthorID) ([][]le
 	return past, nil
 }
 
-// JudgeEvidence verifies what is gossiped against an author, and freezes the
+// judgeEvidence verifies what is gossiped against an author, and freezes the
 // author's log if it holds. About an author of whom nothing is here it is not
-// passed on: anybody can make authors to convict.
-func (x *Exchange) JudgeEvidence(ctx context.Context, from peer.ID, data []byte) Judgement {
+// passed on: anybody can make authors to convict. known tells that the author was
+// found guilty before.
+func (x *Exchange) judgeEvidence(ctx context.Context, from peer.ID, data []byte) (_ Judgement, known bool) {
 	proof, err := evidence.Decode(data)
 	if err != nil {
 		return x.judgeState(ctx, from, data)
 	}
 	if x.isFrozen(proof.Proved.Author()) {
-		return Ignore // and has been passed on when it was
+		return Ignore, true // and has been passed on when it was
 	}
 	fork, err := proof.Verify()
 	if err == nil && fork.Older.Origin != ledger.Origin(x.Ledger.Network(), fork.Author) {
@@ -181,21 +182,21 @@ func (x *Exchange) JudgeEvidence(ctx context.Context, from peer.ID, data []byte)
 	if err != nil {
 		x.log.Debug("evidence refused", "peer", from, "err", err)
 		x.blame(from, reputation.BadSignature)
-		return Reject
+		return Reject, false
 	}
 	if err := x.freeze(ctx, fork, data); err != nil {
 		x.log.Debug("evidence is not kept", "author", fork.Author, "err", err)
-		return Ignore
+		return Ignore, false
 	}
-	return Accept
+	return Accept, false
 }
 
 // judgeState judges the evidence of a wrong state.
-func (x *Exchange) judgeState(ctx context.Context, from peer.ID, data []byte) Judgement {
+func (x *Exchange) judgeState(ctx context.Context, from peer.ID, data []byte) (_ Judgement, known bool) {
 	p, err := ledger.DecodeProved(data)
 	if err == nil {
 		if x.isFrozen(p.Author()) {
-			return Ignore
+			return Ignore, true
 		}
 		err = x.Ledger.Accuse(ctx, p)
 	}
@@ -205,13 +206,13 @@ func (x *Exchange) judgeState(ctx context.Context, from peer.ID, data []byte) Ju
 		x.judgeAnew()
 		x.Reputation.Observe(authorSubject(p.Author()), reputation.BadSignature, 1)
 		x.log.Warn("log is frozen: its author committed to a wrong state", "author", p.Author())
-		return Accept
+		return Accept, false
 	case errors.As(err, &behind) || !isForgery(err):
-		return Ignore
+		return Ignore, false
 	default:
 		x.log.Debug("evidence refused", "peer", from, "err", err)
 		x.blame(from, reputation.BadSignature)
-		return Reject
+		return Reject, false
 	}
 }
 
@@ -277,7 +278,7 @@ func (x *Exchange) learnFaults(ctx context.Context, from peer.ID) error {
 			if err != nil {
 				return fmt.Errorf("asking for evidence: %w", err)
 			}
-			if x.JudgeEvidence(ctx, from, b) == Reject {
+			if judged, _ := x.judgeEvidence(ctx, from, b); judged == Reject {
 				return fmt.Errorf("asking for evidence: %w", ErrGarbage)
 			}
 		}

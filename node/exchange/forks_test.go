@@ -88,7 +88,7 @@ func TestReplacedKeysConvictNobody(t *testing.T) {
 	ours := r.history("1", "rotate", "2")
 	x := &Exchange{
 		Config: Config{Ledger: ours.ledger, Reputation: reputation.New(reputation.Config{})},
-		log:    slog.New(slog.DiscardHandler), holdings: newHoldings(),
+		log:    slog.New(slog.DiscardHandler), holdings: newHoldings(), limits: defaultLimits(t),
 	}
 	stolen := against(t, ours, r.history("stolen"))
 	if got := x.JudgeEvidence(t.Context(), "thief", stolen); got != Ignore || x.isFrozen(r.id) {
@@ -113,7 +113,7 @@ func TestEvidenceAboutStrangers(t *testing.T) {
 	proof := against(t, r.history("1"), r.history("2"))
 	x := &Exchange{
 		Config: Config{Ledger: ledger.New(ledger.NewMem(), "public"), Reputation: reputation.New(reputation.Config{})},
-		log:    slog.New(slog.DiscardHandler), holdings: newHoldings(),
+		log:    slog.New(slog.DiscardHandler), holdings: newHoldings(), limits: defaultLimits(t),
 	}
 	if got := x.JudgeEvidence(t.Context(), "peer", proof); got != Ignore || x.isFrozen(r.id) {
 		t.Errorf("judged %v, frozen %v", got, x.isFrozen(r.id))

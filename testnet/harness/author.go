@@ -35,8 +35,14 @@ type Author struct {
 // NewAuthor makes an author who has worked as much as nodes want.
 func NewAuthor(t testing.TB) *Author {
 	t.Helper()
+	return NewWorker(t, quota.DefaultWorkBits)
+}
+
+// NewWorker makes an author who has done so many bits of work.
+func NewWorker(t testing.TB, bits int) *Author {
+	t.Helper()
 	a := Idler(t)
-	work, err := a.inception.Mine(t.Context(), quota.DefaultWorkBits)
+	work, err := a.inception.Mine(t.Context(), bits)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,6 +113,18 @@ func Invent(repo, tag string) ledger.Release {
 		Layers:   1,
 		Created:  time.Unix(1_700_000_000, 0).UTC(),
 	}
+}
+
+// Vouch appends a vouch for another author, for a day.
+func (h *History) Vouch(who ledger.AuthorID) *ledger.Proved {
+	t := h.author.t
+	t.Helper()
+	v := &ledger.Vouch{For: who, Expires: time.Now().Add(24 * time.Hour).UTC().Truncate(time.Second)}
+	p, err := h.Append(t.Context(), h.author.ID, []ledger.Key{h.author.Key}, v)
+	if err != nil {
+		t.Fatalf("vouching: %v", err)
+	}
+	return p
 }
 
 // Size is the number of entries.

@@ -73,6 +73,11 @@ type Config struct {
 	// between, who withholds the newer log, is refused after that. Default 0:
 	// however long. Authors have their logs cosigned again every six hours.
 	WitnessMaxAge time.Duration
+
+	// Now is the clock that cosignatures, quotas, reputation and what this node's
+	// author says are timed by. Default time.Now. Its being wrong costs what is
+	// fresh or what is let in, and never lets an older log replace a newer one.
+	Now func() time.Time
 }
 
 // defaultWorkBits is four times the work that other nodes want at least.

@@ -85,6 +85,9 @@ func open(cfg Config, log *slog.Logger, online bool) (_ *Node, err error) {
 			err = errors.Join(err, n.Close())
 		}
 	}()
+	if cfg.Quota.Now == nil {
+		n.cfg.Quota.Now = cfg.Now
+	}
 	if err := n.openData(ctx); err != nil {
 		return nil, err
 	}
@@ -104,7 +107,7 @@ func open(cfg Config, log *slog.Logger, online bool) (_ *Node, err error) {
 	x := exchange.Config{
 		Me: me, Store: n.store, Blobs: n.blobs, Ledger: n.ledger, Index: n.index, Reputation: n.reputation,
 		Importers: importers(n.blobs), Exporters: exporters(n.blobs), Engine: dockerEngine{n.blobs},
-		Quota: n.cfg.Quota, Witness: n.witness, Rule: rule,
+		Quota: n.cfg.Quota, Witness: n.witness, Rule: rule, Now: cfg.Now,
 	}
 	if online {
 		if err := n.openNetwork(&late); err != nil {
@@ -149,7 +152,7 @@ func (n *Node) openData(ctx context.Context) (err error) {
 		return fmt.Errorf("opening the index: %w", err)
 	}
 	n.onClose(n.index.Close)
-	n.reputation = reputation.New(reputation.Config{})
+	n.reputation = reputation.New(reputation.Config{Now: n.cfg.Now})
 	if err := n.store.LoadReputation(n.reputation); err != nil {
 		return fmt.Errorf("reading reputation: %w", err)
 	}

@@ -21,7 +21,7 @@ func (n *Node) openWitness(late *atomic.Pointer[exchange.Exchange]) (err error) 
 	}
 	n.witness, err = witness.New(witness.Config{
 		Name: n.cfg.Network + "/w/" + key.Public().Fingerprint()[:16],
-		Key:  key, Logs: witness.Authors(n.ledger), Store: n.store.Witness(),
+		Key:  key, Logs: witness.Authors(n.ledger), Store: n.store.Witness(), Now: n.cfg.Now,
 		Fork: func(origin string, _, theirs []byte) {
 			if x := late.Load(); x != nil {
 				x.Contradicted(context.Background(), origin, theirs)
@@ -36,7 +36,7 @@ func (n *Node) WitnessKey() note.Key { return n.witness.Key() }
 
 // witnessRule reads the policy of witnesses, if there is one.
 func (c Config) witnessRule() (policy.Rule, error) {
-	r := policy.Rule{Required: c.RequireWitnesses, MaxAge: c.WitnessMaxAge}
+	r := policy.Rule{Required: c.RequireWitnesses, MaxAge: c.WitnessMaxAge, Now: c.Now}
 	if c.Policy == "" {
 		return r, nil
 	}

@@ -202,7 +202,9 @@ func TestOrderDoesNotMatter(t *testing.T) {
 	}
 }
 
-func TestClockRunsBackwards(t *testing.T) {
+// TestThreatClockRunsBackwards: a clock that is wrong forgives no misdeed early,
+// keeps none for ever, and panics nowhere.
+func TestThreatClockRunsBackwards(t *testing.T) {
 	t.Parallel()
 	b, c := newBook(0)
 	b.Observe(bob, BadPiece, 1)
@@ -210,6 +212,19 @@ func TestClockRunsBackwards(t *testing.T) {
 	b.Observe(bob, BadPiece, 1)
 	if got := b.Standing(bob); got.Score != -0.75 || got.Reasons[0] != "sent 2 wrong pieces in the last day" {
 		t.Errorf("got %+v", got)
+	}
+	right := c.t
+	for _, step := range []time.Duration{-10 * 365 * 24 * time.Hour, 24 * time.Hour, -48 * time.Hour} {
+		before := b.Score(bob)
+		c.pass(step)
+		if got := b.Score(bob); got < before || got > 1 {
+			t.Errorf("a step of %v: score %v after %v", step, got, before)
+		}
+	}
+	b.Observe(bob, BadPiece, 1)
+	c.t = right.Add(1000 * time.Hour).Add(60 * 24 * time.Hour)
+	if got := b.Score(bob); got < -0.01 {
+		t.Errorf("two months after the clock was right again: score %v", got)
 	}
 }
 

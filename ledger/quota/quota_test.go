@@ -127,7 +127,9 @@ func TestWaitIsEnough(t *testing.T) {
 	}
 }
 
-func TestClockThatSteps(t *testing.T) {
+// TestThreatClockSteps: a clock that steps back gives no tokens and blocks nobody
+// for ever.
+func TestThreatClockSteps(t *testing.T) {
 	t.Parallel()
 	c := newClock()
 	q := newQuota(t, c, Config{PeerEntries: Rate{1, 5}})

@@ -161,7 +161,7 @@ func TestForkIsReported(t *testing.T) {
 	}
 }
 
-// TestClock: whatever the clock does, no rollback is cosigned, nothing panics,
+// TestThreatClock: whatever the clock does, no rollback is cosigned, nothing panics,
 // and what one log was told never descends.
 func TestThreatClock(t *testing.T) {
 	t.Parallel()

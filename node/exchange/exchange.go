@@ -112,6 +112,15 @@ type Config struct {
 	// PeerHints are put into magnet links: libp2p multiaddrs and BitTorrent
 	// host:port addresses of this node. May be nil.
 	PeerHints func() (libp2p, bittorrent []string)
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+}
+
+func (c *Config) now() time.Time {
+	if c.Now == nil {
+		return time.Now()
+	}
+	return c.Now()
 }
 
 // Exchange runs the three roads. It is safe for concurrent use.

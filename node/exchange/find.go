@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -127,6 +128,7 @@ func (x *Exchange) findAmongPeers(ctx context.Context, t target, refused *Reject
 	defer cancel()
 	var mu sync.Mutex
 	var found *candidate
+	var others atomic.Int32 // questions besides those of eachPeer
 	moved := false
 	take := func(c *candidate, err error) {
 		mu.Lock()
@@ -146,13 +148,19 @@ func (x *Exchange) findAmongPeers(ctx context.Context, t target, refused *Reject
 	}
 	var wg sync.WaitGroup
 	if t.magnet != nil && t.author != "" {
-		wg.Go(func() { take(x.askDHT(ctx, t)) })
+		others.Add(1)
+		wg.Go(func() {
+			defer others.Add(-1)
+			take(x.askDHT(ctx, t))
+		})
 	}
 	key := logKey(t.author)
 	if t.magnet != nil {
 		key = infohashKey(t.magnet.Infohash)
 		for _, addr := range t.magnet.Addrs {
+			others.Add(1)
 			wg.Go(func() {
+				defer others.Add(-1)
 				if err := x.Net.Connect(ctx, addr); err != nil {
 					x.log.Debug("address in the link does not answer", "addr", addr, "err", err)
 					return
@@ -163,7 +171,12 @@ func (x *Exchange) findAmongPeers(ctx context.Context, t target, refused *Reject
 			})
 		}
 	}
-	x.eachPeer(ctx, key, func(p peer.ID) { take(x.askPeer(ctx, t, p)) })
+	x.eachPeer(ctx, key, func(p peer.ID) { take(x.askPeer(ctx, t, p)) }, func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return others.Load() == 0 && refused != nil && lacksWitnesses(refused.Verdict) // they were asked too
+	})
+	cancel()
 	wg.Wait()
 	switch {
 	case found != nil:
@@ -244,10 +257,12 @@ func (x *Exchange) adopt(ctx context.Context, t target, proved *ledger.Proved, f
 
 // eachPeer calls f, in parallel, once for each peer that may know about a DHT
 // key: connected ones, then its providers, looked up again and again. It returns
-// when ctx ends and every f has returned.
-func (x *Exchange) eachPeer(ctx context.Context, key []byte, f func(peer.ID)) {
+// when every f has returned, and ctx has ended or, after a look-up, enough says
+// so; nil enough never does.
+func (x *Exchange) eachPeer(ctx context.Context, key []byte, f func(peer.ID), enough func() bool) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	var asking atomic.Int32
 	slots := make(chan struct{}, askParallel)
 	asked := map[peer.ID]time.Time{}
 	ask := func(p peer.ID) {
@@ -260,8 +275,12 @@ func (x *Exchange) eachPeer(ctx context.Context, key []byte, f func(peer.ID)) {
 			return
 		}
 		asked[p] = time.Now()
+		asking.Add(1)
 		wg.Go(func() {
-			defer func() { <-slots }()
+			defer func() {
+				asking.Add(-1)
+				<-slots
+			}()
 			f(p)
 		})
 	}
@@ -278,6 +297,9 @@ func (x *Exchange) eachPeer(ctx context.Context, key []byte, f func(peer.ID)) {
 		select {
 		case <-ctx.Done():
 		case <-time.After(lookEvery):
+		}
+		if enough != nil && asking.Load() == 0 && enough() {
+			return
 		}
 	}
 }

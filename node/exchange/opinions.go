@@ -182,7 +182,7 @@ func (x *Exchange) vouchersFor(author ledger.AuthorID) ([]Voucher, error) {
 	}
 	var out []Voucher
 	for _, v := range latest {
-		if v.Until.After(time.Now()) {
+		if v.Until.After(x.now()) {
 			out = append(out, v)
 		}
 	}

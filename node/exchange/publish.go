@@ -52,9 +52,9 @@ func (x *Exchange) Publish(ctx context.Context, req PublishRequest, report func(
 		return Published{}, spaceError(err)
 	}
 	if req.Propose {
-		return x.proposeRelease(ctx, ref, releaseOf(req, ref, img, d, mapDigest))
+		return x.proposeRelease(ctx, ref, releaseOf(req, ref, img, d, mapDigest, x.now()))
 	}
-	proved, existed, err := x.release(ctx, ref, releaseOf(req, ref, img, d, mapDigest))
+	proved, existed, err := x.release(ctx, ref, releaseOf(req, ref, img, d, mapDigest, x.now()))
 	if err != nil {
 		return Published{}, fmt.Errorf("signing the release: %w", spaceError(err))
 	}
@@ -128,7 +128,7 @@ func splitSource(source string, known map[string]Importer) (transport, name stri
 	return EngineTransport, source
 }
 
-func releaseOf(req PublishRequest, ref image.Ref, img *image.Image, d *derived, mapDigest digest.Digest) ledger.Release {
+func releaseOf(req PublishRequest, ref image.Ref, img *image.Image, d *derived, mapDigest digest.Digest, now time.Time) ledger.Release {
 	r := ledger.Release{
 		Repo: ref.Repo,
 		Tag:  ref.Tag,
@@ -144,7 +144,7 @@ func releaseOf(req PublishRequest, ref image.Ref, img *image.Image, d *derived, 
 		Title:       firstOf(req.Title, labelOf(img, "org.opencontainers.image.title")),
 		Description: firstOf(req.Description, labelOf(img, "org.opencontainers.image.description")),
 		Labels:      map[string]string{},
-		Created:     time.Now().UTC().Truncate(time.Second),
+		Created:     now.UTC().Truncate(time.Second),
 	}
 	for k, v := range img.Labels {
 		r.Labels[k] = v

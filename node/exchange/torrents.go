@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
@@ -163,7 +162,7 @@ func (x *Exchange) recordTorrent(d *derived) error {
 // it to the swarm.
 func (x *Exchange) hold(ctx context.Context, m image.TorrentMap, mapDigest digest.Digest) (*holding, error) {
 	hold := &holding{Map: m, Record: store.Held{
-		Infohash: m.Infohash, Root: rootOf(m), Map: mapDigest, Size: m.Size, Added: time.Now().UTC(),
+		Infohash: m.Infohash, Root: rootOf(m), Map: mapDigest, Size: m.Size, Added: x.now().UTC(),
 	}}
 	ih, err := swarm.ParseInfohash(m.Infohash)
 	if err != nil {

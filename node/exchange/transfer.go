@@ -197,7 +197,7 @@ func (x *Exchange) bringLog(ctx context.Context, author ledger.AuthorID) bool {
 		if _, err := x.Ledger.Head(author); err == nil {
 			cancel()
 		}
-	})
+	}, nil)
 	_, err := x.Ledger.Head(author)
 	return err == nil
 }

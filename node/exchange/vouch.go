@@ -66,7 +66,7 @@ func (x *Exchange) vouchesBy(ctx context.Context, by ledger.AuthorID) ([]Voucher
 	}
 	var out []Voucher
 	for _, v := range latest {
-		if v.Until.After(time.Now()) {
+		if v.Until.After(x.now()) {
 			out = append(out, v)
 		}
 	}

@@ -187,10 +187,12 @@ func (x *Exchange) cosignHead(ctx context.Context) (done bool, err error) {
 	return x.Rule.Judge(signed).Quorum, failed
 }
 
-// isCosigned tells whether the quorum has signed a checkpoint, and not long ago.
+// isCosigned tells whether the quorum has signed a checkpoint, and not long ago:
+// nor in a future that the clock here knows nothing of.
 func (x *Exchange) isCosigned(signed []byte) bool {
 	s := x.Rule.Judge(signed)
-	return s.Quorum && (s.Of == 0 || time.Since(s.Time) < cosignAgain)
+	age := x.now().Sub(s.Time)
+	return s.Quorum && (s.Of == 0 || age < cosignAgain && age > -policy.MaxAhead)
 }
 
 // gossipLast tells others of the cosignatures on a head.

@@ -33,6 +33,9 @@ func hints() []nextStep {
 	return []nextStep{
 		{errPredicateTooLarge, "name the file by its digest: --by-digest"},
 		{errBadProof, "do not rely on it; whoever runs a node makes another one with dockchain ledger prove TARGET"},
+		{errNoQuorum, "see that its witnesses can be reached (dockchain witness policy), and ask again; until they have seen it, nobody can tell whether others are shown the same log"},
+		{api.ErrNoPolicy, "start the node with dockchain run --witness-policy FILE; dockchain witness --help tells what is in it"},
+		{api.ErrBadPolicy, "dockchain witness --help shows one; dockchain witness policy FILE checks it"},
 		{api.ErrRevoked, "do not use it: its author took it back; dockchain ledger log AUTHOR shows when"},
 		{api.ErrTransferred, "the repository went to another author, whom dockchain ledger log AUTHOR names"},
 		{api.ErrRetired, "this author says nothing any more; another directory with --home DIR begins a new author"},

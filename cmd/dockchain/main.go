@@ -66,17 +66,17 @@ func exitCode(err error) int {
 		return 0
 	case is(errInterrupted):
 		return 130
-	case errors.As(err, &usage), is(api.ErrBadRequest):
+	case errors.As(err, &usage), is(api.ErrBadRequest), is(api.ErrBadPolicy):
 		return 2
 	case is(errPartial):
 		return 3
-	case is(api.ErrRejected), is(errBadProof):
+	case is(api.ErrRejected), is(errBadProof), is(errNoQuorum):
 		return 12
 	case is(api.ErrNotRunning), is(api.ErrOffline):
 		return 11
 	case is(api.ErrOverQuota):
 		return 4
-	case is(api.ErrNotFound), is(api.ErrTimeout), is(api.ErrNoAlias), is(api.ErrNotGiven), is(fs.ErrNotExist):
+	case is(api.ErrNotFound), is(api.ErrTimeout), is(api.ErrNoAlias), is(api.ErrNoPolicy), is(api.ErrNotGiven), is(fs.ErrNotExist):
 		return 10
 	case is(api.ErrNotYours), is(api.ErrUnauthorized), is(api.ErrRefused), is(fs.ErrPermission):
 		return 4

@@ -28,7 +28,7 @@ func TestExitCodes(t *testing.T) {
 		4:   {api.ErrNotYours, api.ErrUnauthorized, api.ErrRefused, api.ErrOverQuota, fs.ErrPermission, syscall.EACCES},
 		10:  {api.ErrNotFound, api.ErrNotGiven, api.ErrTimeout, api.ErrNoAlias, fs.ErrNotExist},
 		11:  {api.ErrNotRunning, api.ErrOffline},
-		12:  {api.ErrRejected, &api.RejectedError{}, errBadProof},
+		12:  {api.ErrRejected, &api.RejectedError{}, errBadProof, errNoQuorum},
 		130: {errInterrupted},
 	} {
 		for _, err := range errs {
@@ -57,6 +57,7 @@ func TestEverySentinelHasAHint(t *testing.T) {
 		"ErrRevoked": api.ErrRevoked, "ErrRetired": api.ErrRetired, "ErrFrozen": api.ErrFrozen,
 		"ErrTransferred": api.ErrTransferred, "ErrWrongState": api.ErrWrongState, "ErrBadSignature": api.ErrBadSignature,
 		"ErrBehind": api.ErrBehind, "ErrDiverged": api.ErrDiverged, "ErrUnwitnessed": api.ErrUnwitnessed,
+		"ErrNoPolicy": api.ErrNoPolicy, "ErrBadPolicy": api.ErrBadPolicy,
 	}
 	for _, file := range []string{"../../node/exchange/errors.go", "../../node/api/errors.go"} {
 		for _, name := range sentinelsIn(t, file) {
@@ -68,7 +69,7 @@ func TestEverySentinelHasAHint(t *testing.T) {
 			}
 		}
 	}
-	for _, err := range []error{node.ErrLocked, errPartial, errBadProof, errPredicateTooLarge, node.ErrProposed, node.ErrBadKey, fs.ErrPermission, fs.ErrNotExist, syscall.EADDRINUSE, &api.RejectedError{}} {
+	for _, err := range []error{node.ErrLocked, errPartial, errBadProof, errNoQuorum, errPredicateTooLarge, node.ErrProposed, node.ErrBadKey, fs.ErrPermission, fs.ErrNotExist, syscall.EADDRINUSE, &api.RejectedError{}} {
 		if hint(err) == "" {
 			t.Errorf("%v has no hint", err)
 		}

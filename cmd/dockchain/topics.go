@@ -55,8 +55,14 @@ author         author keys threshold next next_threshold size work vouches room 
                retired [frozen] can_sign, of every author command but create
 author create  author network home work [existed]
 revoke         what author entry [existed]
-witness show   key address [policy] cosigned; each of those has origin size root
-               time
+witness show   key address [policy] cosigned; each of those has origin [author]
+               size root time
+witness list   a list of: origin [author] size root time
+witness key    name key [address] line
+witness policy  witnesses groups logs quorum; each witness has name key [url
+               answer why], each group name threshold members
+witness check  author [entry] log_size size [time] policy required asked of unknown
+               quorum why witnesses; each witness has name key [time]
 run            [registry] api socket peer [bittorrent], once the node serves; the
                same as addresses of status and as the document of --ready-file
 quickstart     magnet digest author verdict bytes_from_peers seconds docker_ran

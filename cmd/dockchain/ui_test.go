@@ -83,6 +83,20 @@ func goldenViews(u *ui) map[string]view {
 		"revoke":        revokedView(api.Revoked{What: "debian:12", Author: author, Entry: 9, Existed: true}),
 		"witness-show": witnessView(api.WitnessStatus{Key: "public/w/0123456789abcdef+cb7f1e0a+BAAA", Address: "libp2p:12D3KooWA", Policy: "quorum none\n# " + hostile,
 			Cosigned: []api.Cosigned{{Origin: "public/l/" + author + hostile, Size: 7, Root: "CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=", Time: created}}}),
+		"witness-list": cosignedView([]api.Cosigned{{Origin: "public/l/" + author + hostile, Author: author, Size: 7, Root: "CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=", Time: created}}),
+		"witness-key":  witnessKeyView(keyOfWitness(api.WitnessStatus{Key: "public/w/0123456789abcdef+cb7f1e0a+BAAA", Address: "libp2p:12D3KooWA"}, "")),
+		"witness-policy": policyView(api.PolicyStatus{
+			Witnesses: []api.PolicyWitness{
+				{Name: "alice", Key: "public/w/0123456789abcdef+cb7f1e0a+BAAA", URL: "libp2p:12D3KooWA", Answer: api.AnswerCosigned},
+				{Name: "bob" + hostile, Key: "public/w/0123456789abcdef+cb7f1e0b+BAAB", URL: "https://w.example/", Answer: api.AnswerNone, Why: "no such host" + hostile},
+			},
+			Groups: []api.PolicyGroup{{Name: "both", Threshold: 2, Members: []string{"alice", "bob" + hostile}}},
+			Logs:   []string{"example.com/log+67cde1a3+ATr0" + hostile}, Quorum: "both",
+		}),
+		"witness-check": sightedView(api.Sighted{
+			Author: author, Entry: new(uint64), LogSize: 9, Size: 7, Time: &created, Policy: true, Required: true, Asked: 1, Of: 2, Unknown: 1, Why: "1 of 2 witnesses" + hostile,
+			Witnesses: []api.SightingWitness{{Name: "alice", Key: "public/w/0123456789abcdef+cb7f1e0a+BAAA", Time: &created}, {Name: "bob", Key: "k"}},
+		}),
 		"ledger-log": logView(api.Log{Author: author, Size: 7, Root: "CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=", Frozen: "fork " + hostile,
 			Entries: []api.LogEntry{inception, released}}),
 		"ledger-show":   entryView(withStatement),

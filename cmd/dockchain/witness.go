@@ -28,9 +28,11 @@ the file of dockchain run --witness-policy names, in the form of C2SP tlog-polic
   group both all alice bob
   quorum both
 
-dockchain witness show, at alice's and bob's, tells KEY and ADDRESS.`,
-		Example: `  dockchain witness show`,
-	}, newWitnessShowCommand(g))
+dockchain witness key, at alice's and bob's, prints their lines.`,
+		Example: `  dockchain witness key --name alice
+  dockchain witness policy
+  dockchain witness check alice/debian:12`,
+	}, newWitnessShowCommand(g), newWitnessListCommand(g), newWitnessKeyCommand(g), newWitnessPolicyCommand(g), newWitnessCheckCommand(g))
 }
 
 func newWitnessShowCommand(g *global) *cobra.Command {
@@ -44,22 +46,31 @@ func newWitnessShowCommand(g *global) *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runWitnessShow(cmd.Context(), g, req) },
 	}
-	cmd.Flags().StringVar(&req.After, "after", "", "list logs after this `origin`")
-	cmd.Flags().IntVar(&req.Limit, "limit", 100, "list at most so many `logs`, up to 1000")
+	addCosignedFlags(cmd, &req)
 	return cmd
 }
 
-func runWitnessShow(ctx context.Context, g *global, req api.CosignedRequest) error {
+func addCosignedFlags(cmd *cobra.Command, req *api.CosignedRequest) {
+	cmd.Flags().StringVar(&req.After, "after", "", "list logs after this `origin`")
+	cmd.Flags().IntVar(&req.Limit, "limit", 100, "list at most so many `logs`, up to 1000")
+}
+
+// withWitness asks the node what it is as a witness.
+func withWitness(ctx context.Context, g *global, command string, req api.CosignedRequest, show func(api.WitnessStatus) error) error {
 	if req.Limit < 1 {
-		return &usageError{err: fmt.Errorf("--limit %d: a number from 1 is needed", req.Limit), command: "dockchain witness show"}
+		return &usageError{err: fmt.Errorf("--limit %d: a number from 1 is needed", req.Limit), command: command}
 	}
 	return g.withData(ctx, func(c *api.Client) error {
 		s, err := c.WitnessStatus(ctx, req)
 		if err != nil {
-			return fmt.Errorf("showing the witness: %w", err)
+			return fmt.Errorf("asking the node as a witness: %w", err)
 		}
-		return g.ui.print(witnessView(s))
+		return show(s)
 	})
+}
+
+func runWitnessShow(ctx context.Context, g *global, req api.CosignedRequest) error {
+	return withWitness(ctx, g, "dockchain witness show", req, func(s api.WitnessStatus) error { return g.ui.print(witnessView(s)) })
 }
 
 func witnessView(s api.WitnessStatus) view {

@@ -40,6 +40,8 @@
 //	POST   transfer            TransferRequest            Said
 //	POST   accept              AcceptRequest              Said
 //	GET    witness?after=&limit=                          WitnessStatus
+//	GET    witness/sighting?target=                       Sighted
+//	POST   witness/policy      PolicyRequest              PolicyStatus
 //
 // Logs are public, and so is asking a witness to cosign one. Below /ledger/ and
 // /witness/ no token is needed:
@@ -113,6 +115,12 @@ type (
 	CosignedRequest = exchange.CosignedRequest
 	WitnessStatus   = exchange.WitnessStatus
 	Cosigned        = exchange.Cosigned
+	Sighted         = exchange.Sighted
+	SightingWitness = exchange.SightingWitness
+	PolicyRequest   = exchange.PolicyRequest
+	PolicyStatus    = exchange.PolicyStatus
+	PolicyWitness   = exchange.PolicyWitness
+	PolicyGroup     = exchange.PolicyGroup
 	RecoverRequest  = exchange.RecoverRequest
 	Recovered       = exchange.Recovered
 	RejectedError   = exchange.RejectedError
@@ -151,6 +159,8 @@ type Backend interface {
 	Transfer(context.Context, TransferRequest) (Said, error)
 	AcceptRepository(context.Context, AcceptRequest) (Said, error)
 	WitnessStatus(context.Context, CosignedRequest) (WitnessStatus, error)
+	Sighting(ctx context.Context, target string) (Sighted, error)
+	ExplainPolicy(context.Context, PolicyRequest) (PolicyStatus, error)
 }
 
 // Bodies that are not types of the exchange.

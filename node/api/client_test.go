@@ -100,6 +100,16 @@ func TestRoundTrip(t *testing.T) {
 		got = append(got, r)
 		return witness, nil
 	}
+	seen := Sighted{Author: "a", LogSize: 9, Size: 8, Of: 3, Asked: 2, Quorum: true, Witnesses: []SightingWitness{{Name: "w", Key: "k"}}}
+	b.sighting = func(_ context.Context, target string) (Sighted, error) {
+		got = append(got, target)
+		return seen, nil
+	}
+	explained := PolicyStatus{Witnesses: []PolicyWitness{{Name: "w", Key: "k", Answer: AnswerNone}}, Groups: []PolicyGroup{}, Logs: []string{}, Quorum: "w"}
+	b.policy = func(_ context.Context, r PolicyRequest) (PolicyStatus, error) {
+		got = append(got, r)
+		return explained, nil
+	}
 	revoke := RevokeRequest{Target: "me/a:1", Reason: "broken", LastValid: 3}
 	publish := PublishRequest{Source: "oci:/a", As: "me/a:1", Labels: map[string]string{"k": "v"}}
 	fetch := FetchRequest{Target: "alice/a:1", Timeout: 3 * time.Second, Load: true}
@@ -161,10 +171,14 @@ func TestRoundTrip(t *testing.T) {
 			check(Revoked{What: "a:1", Entry: 9}, rv, err)
 			ws, err := c.WitnessStatus(ctx, CosignedRequest{After: "a&b", Limit: 3})
 			check(witness, ws, err)
+			sg, err := c.Sighting(ctx, magnet)
+			check(seen, sg, err)
+			pl, err := c.ExplainPolicy(ctx, PolicyRequest{Text: "quorum none\n", Ask: true})
+			check(explained, pl, err)
 			version, err := c.Version(ctx)
 			check("v1.2.3", version, err)
 			want := []any{publish, fetch, magnet, search, magnet, Alias{Name: "a/../b ?", Author: "bafk"}, "a/../b ?", "/ip4/127.0.0.1/tcp/1",
-				LogRequest{Author: "a&b", From: &first, Limit: 3}, LogRequest{Author: "me"}, "a&b", uint64(1 << 40), magnet, "me", "/a b", "a&b", RecoverRequest{VoidFrom: &from, WithoutMissing: true}, revoke, CosignedRequest{After: "a&b", Limit: 3}}
+				LogRequest{Author: "a&b", From: &first, Limit: 3}, LogRequest{Author: "me"}, "a&b", uint64(1 << 40), magnet, "me", "/a b", "a&b", RecoverRequest{VoidFrom: &from, WithoutMissing: true}, revoke, CosignedRequest{After: "a&b", Limit: 3}, magnet, PolicyRequest{Text: "quorum none\n", Ask: true}}
 			check(want, got, nil)
 		})
 	}
@@ -173,7 +187,7 @@ func TestRoundTrip(t *testing.T) {
 func TestErrorsCrossTheWire(t *testing.T) {
 	t.Parallel()
 	sentinels := []error{ErrNotFound, ErrTimeout, ErrNotYours, ErrBadRequest, ErrNoAlias, ErrNoEngine, ErrOffline,
-		ErrNoSpace, fs.ErrPermission, fs.ErrNotExist, ErrRevoked, ErrRetired, ErrFrozen, ErrTransferred, ErrWrongState, ErrBehind, ErrDiverged, ErrUnwitnessed,
+		ErrNoSpace, fs.ErrPermission, fs.ErrNotExist, ErrRevoked, ErrRetired, ErrFrozen, ErrTransferred, ErrWrongState, ErrBehind, ErrDiverged, ErrUnwitnessed, ErrNoPolicy, ErrBadPolicy,
 		ErrBadSignature}
 	var give error
 	b := &fake{

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/dockchains/dockchain/ledger"
+	"github.com/dockchains/dockchain/ledger/policy"
 	"github.com/dockchains/dockchain/node/exchange"
 )
 
@@ -30,6 +31,7 @@ var (
 	// ErrUnwitnessed: nobody says how much of the log was signed already.
 	ErrUnwitnessed = exchange.ErrUnwitnessed
 	ErrOverQuota   = exchange.ErrOverQuota
+	ErrNoPolicy    = exchange.ErrNoPolicy
 )
 
 // Sentinels of the ledger, for what it refuses to say or to prove.
@@ -43,6 +45,8 @@ var (
 	ErrOutdated    = ledger.ErrConflict
 	// ErrBadSignature: the keys here are not those that speak for the author.
 	ErrBadSignature = ledger.ErrBadSignature
+	// ErrBadPolicy: a policy of witnesses that cannot be read.
+	ErrBadPolicy = policy.ErrMalformed
 )
 
 // Sentinels of the API itself.
@@ -90,6 +94,8 @@ func mappings() []mapping {
 		{"unsigned", http.StatusConflict, ErrUnsigned},
 		{"outdated", http.StatusConflict, ErrOutdated},
 		{"not_given", http.StatusNotFound, ErrNotGiven},
+		{"no_policy", http.StatusNotFound, ErrNoPolicy},
+		{"bad_policy", http.StatusBadRequest, ErrBadPolicy},
 		{"no_alias", http.StatusNotFound, ErrNoAlias},
 		{"bad_request", http.StatusBadRequest, ErrBadRequest},
 		{"timeout", http.StatusGatewayTimeout, ErrTimeout},

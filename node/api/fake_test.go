@@ -12,35 +12,37 @@ import (
 // fake is a Backend whose answers a test sets; what is not set panics, and the
 // handler tells.
 type fake struct {
-	publish func(context.Context, PublishRequest, func(Progress)) (Published, error)
-	fetch   func(context.Context, FetchRequest, func(Progress)) (Fetched, error)
-	verify  func(context.Context, string, func(Progress)) (Verified, error)
-	search  func(context.Context, SearchRequest) ([]Found, int, error)
-	show    func(context.Context, string) (Shown, error)
-	aliases func(context.Context) ([]Alias, error)
-	set     func(context.Context, Alias) error
-	remove  func(context.Context, string) error
-	peers   func(context.Context) ([]PeerStatus, error)
-	connect func(context.Context, string) error
-	status  func(context.Context) (Status, error)
-	rebuild func(context.Context, func(Progress)) (int, error)
-	log     func(context.Context, LogRequest) (Log, error)
-	entry   func(context.Context, string, uint64) (LogEntry, error)
-	prove   func(context.Context, string) (LedgerProof, error)
-	export  func(context.Context, string, string) (ExportedLog, error)
-	author  func(context.Context, string) (AuthorStatus, error)
-	rotate  func(context.Context) (AuthorStatus, error)
-	recover func(context.Context, RecoverRequest) (Recovered, error)
-	retire  func(context.Context) (AuthorStatus, error)
-	keys    func(context.Context, KeyChange) (Said, error)
-	append  func(context.Context, string) (Said, error)
-	endorse func(context.Context, EndorseRequest) (Said, error)
-	attest  func(context.Context, AttestRequest) (Said, error)
-	vouch   func(context.Context, VouchRequest) (Said, error)
-	give    func(context.Context, TransferRequest) (Said, error)
-	take    func(context.Context, AcceptRequest) (Said, error)
-	revoke  func(context.Context, RevokeRequest) (Revoked, error)
-	witness func(context.Context, CosignedRequest) (WitnessStatus, error)
+	publish  func(context.Context, PublishRequest, func(Progress)) (Published, error)
+	fetch    func(context.Context, FetchRequest, func(Progress)) (Fetched, error)
+	verify   func(context.Context, string, func(Progress)) (Verified, error)
+	search   func(context.Context, SearchRequest) ([]Found, int, error)
+	show     func(context.Context, string) (Shown, error)
+	aliases  func(context.Context) ([]Alias, error)
+	set      func(context.Context, Alias) error
+	remove   func(context.Context, string) error
+	peers    func(context.Context) ([]PeerStatus, error)
+	connect  func(context.Context, string) error
+	status   func(context.Context) (Status, error)
+	rebuild  func(context.Context, func(Progress)) (int, error)
+	log      func(context.Context, LogRequest) (Log, error)
+	entry    func(context.Context, string, uint64) (LogEntry, error)
+	prove    func(context.Context, string) (LedgerProof, error)
+	export   func(context.Context, string, string) (ExportedLog, error)
+	author   func(context.Context, string) (AuthorStatus, error)
+	rotate   func(context.Context) (AuthorStatus, error)
+	recover  func(context.Context, RecoverRequest) (Recovered, error)
+	retire   func(context.Context) (AuthorStatus, error)
+	keys     func(context.Context, KeyChange) (Said, error)
+	append   func(context.Context, string) (Said, error)
+	endorse  func(context.Context, EndorseRequest) (Said, error)
+	attest   func(context.Context, AttestRequest) (Said, error)
+	vouch    func(context.Context, VouchRequest) (Said, error)
+	give     func(context.Context, TransferRequest) (Said, error)
+	take     func(context.Context, AcceptRequest) (Said, error)
+	revoke   func(context.Context, RevokeRequest) (Revoked, error)
+	witness  func(context.Context, CosignedRequest) (WitnessStatus, error)
+	sighting func(context.Context, string) (Sighted, error)
+	policy   func(context.Context, PolicyRequest) (PolicyStatus, error)
 }
 
 func (f *fake) Publish(ctx context.Context, r PublishRequest, p func(Progress)) (Published, error) {
@@ -81,6 +83,10 @@ func (f *fake) RecoverKeys(ctx context.Context, r RecoverRequest) (Recovered, er
 }
 func (f *fake) WitnessStatus(ctx context.Context, r CosignedRequest) (WitnessStatus, error) {
 	return f.witness(ctx, r)
+}
+func (f *fake) Sighting(ctx context.Context, t string) (Sighted, error) { return f.sighting(ctx, t) }
+func (f *fake) ExplainPolicy(ctx context.Context, r PolicyRequest) (PolicyStatus, error) {
+	return f.policy(ctx, r)
 }
 func (f *fake) ProposeKeys(ctx context.Context, r KeyChange) (Said, error)    { return f.keys(ctx, r) }
 func (f *fake) AppendProposal(ctx context.Context, p string) (Said, error)    { return f.append(ctx, p) }

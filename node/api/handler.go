@@ -87,6 +87,8 @@ func (s *server) routes() http.Handler {
 	mux.HandleFunc("POST /api/v1/transfer", s.transfer)
 	mux.HandleFunc("POST /api/v1/accept", s.accept)
 	mux.HandleFunc("GET /api/v1/witness", s.witness)
+	mux.HandleFunc("GET /api/v1/witness/sighting", s.sighting)
+	mux.HandleFunc("POST /api/v1/witness/policy", s.explainPolicy)
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, fmt.Errorf("%w: no such route: %s %s", ErrBadRequest, r.Method, r.URL.Path))
 	})

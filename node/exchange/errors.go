@@ -36,6 +36,8 @@ var (
 	// ErrDiverged: others have seen another history of this author than the one
 	// here.
 	ErrDiverged = errors.New("others have seen another history of your log than the one here")
+	// ErrNoPolicy: what is asked needs a policy of witnesses.
+	ErrNoPolicy = errors.New("this node has no policy of witnesses")
 	// ErrUnwitnessed: the policy wants a quorum of witnesses, and none answers.
 	ErrUnwitnessed = errors.New("none of the witnesses in your policy says how much of your log it has seen")
 	// ErrOverQuota: a limit of this node keeps it out. OverQuotaError says which.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
-	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/dockchains/dockchain/ledger"
 	"github.com/dockchains/dockchain/ledger/note"
@@ -165,9 +164,7 @@ func (x *Exchange) newestOf(p *ledger.Proved) []byte {
 // askWitnesses asks those of the policy to cosign a checkpoint now, and keeps what
 // they signed.
 func (x *Exchange) askWitnesses(ctx context.Context, author ledger.AuthorID, checkpoint []byte) ([]byte, error) {
-	n, err := witness.Collect(ctx, checkpoint, func(ctx context.Context, older, newer uint64) ([]tlog.Hash, error) {
-		return x.Ledger.ProveConsistency(ctx, author, older, newer)
-	}, x.witnesses.clients, func(n note.Note) bool { return x.Rule.Judge(n.Encode()).Wrong == nil })
+	n, err := witness.Collect(ctx, checkpoint, x.proveGrowth(author), x.witnesses.clients, func(n note.Note) bool { return x.Rule.Judge(n.Encode()).Wrong == nil })
 	if len(n.Sigs) == 0 {
 		return checkpoint, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/dockchains/dockchain/ledger"
 	"github.com/dockchains/dockchain/ledger/quota"
@@ -29,7 +28,7 @@ func (x *Exchange) heldOf(ctx context.Context, author ledger.AuthorID) (quota.Ro
 func (x *Exchange) measure(ctx context.Context, author ledger.AuthorID, size uint64) (quota.Log, error) {
 	l, known := x.limits.stock.Get(string(author))
 	if !known || l.Entries > int64(size) {
-		l = quota.Log{Since: time.Now(), Used: l.Used, Fetched: l.Fetched}
+		l = quota.Log{Since: x.now(), Used: l.Used, Fetched: l.Fetched}
 	}
 	if known && l.Entries == int64(size) {
 		return l, nil

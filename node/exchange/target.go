@@ -84,11 +84,16 @@ func (x *Exchange) resolveAuthor(name string) (ledger.AuthorID, error) {
 // refOf writes a reference as this user would: with "me" or the petname where
 // the author has one.
 func (x *Exchange) refOf(author ledger.AuthorID, repo, tag string) string {
-	name := string(author)
+	return image.Ref{Author: x.nameOf(author), Repo: repo, Tag: tag}.String()
+}
+
+// nameOf is what this user calls an author.
+func (x *Exchange) nameOf(author ledger.AuthorID) string {
 	if author == x.Me.ID {
-		name = SelfAuthor
-	} else if names, err := x.Store.NamesOf(author); err == nil && len(names) > 0 {
-		name = names[0]
+		return SelfAuthor
 	}
-	return image.Ref{Author: name, Repo: repo, Tag: tag}.String()
+	if names, err := x.Store.NamesOf(author); err == nil && len(names) > 0 {
+		return names[0]
+	}
+	return string(author)
 }

@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"strings"
 	"time"
+
+	"github.com/dockchains/dockchain/ledger"
 )
 
 // Bounds of the list in WitnessStatus.
@@ -30,6 +33,7 @@ type WitnessStatus struct {
 // Cosigned is the newest checkpoint of a log that this node cosigned.
 type Cosigned struct {
 	Origin string    `json:"origin"`
+	Author string    `json:"author,omitempty"` // whose log it is, as this user calls them
 	Size   uint64    `json:"size"`
 	Root   string    `json:"root"` // base64, as in checkpoints
 	Time   time.Time `json:"time"`
@@ -56,9 +60,20 @@ func (x *Exchange) WitnessStatus(ctx context.Context, req CosignedRequest) (Witn
 	records, err := x.Store.Witness().Records(ctx, req.After, limit)
 	for _, r := range records {
 		s.Cosigned = append(s.Cosigned, Cosigned{
-			Origin: r.Origin, Size: r.Record.Size, Root: base64.StdEncoding.EncodeToString(r.Record.Root[:]),
+			Origin: r.Origin, Author: x.authorOf(r.Origin), Size: r.Record.Size, Root: base64.StdEncoding.EncodeToString(r.Record.Root[:]),
 			Time: time.Unix(r.Record.Time, 0).UTC(),
 		})
 	}
 	return s, err
+}
+
+// authorOf is the author of a log as this user calls them, "" where the origin
+// names none.
+func (x *Exchange) authorOf(origin string) string {
+	_, name, _ := strings.Cut(origin, "/l/")
+	author, err := ledger.ParseAuthorID(name)
+	if err != nil {
+		return ""
+	}
+	return x.nameOf(author)
 }

@@ -40,10 +40,11 @@ type witnesses struct {
 	keys    []note.Key
 	clients []*witness.Client
 	grown   chan struct{} // this author's log has
+	after   func(time.Duration) <-chan time.Time
 }
 
 func newWitnesses(p *policy.Policy, net Network) (*witnesses, error) {
-	w := &witnesses{grown: make(chan struct{}, 1)}
+	w := &witnesses{grown: make(chan struct{}, 1), after: time.After}
 	if p == nil {
 		return w, nil
 	}
@@ -138,10 +139,10 @@ func (x *Exchange) keepCosigned(ctx context.Context) {
 		var pause <-chan time.Time
 		switch {
 		case done:
-			pause = time.After(cosignAgain)
+			pause = x.witnesses.after(cosignAgain)
 		case tries < cosignTries:
 			x.log.Debug("checkpoint is not cosigned by enough witnesses yet", "err", err)
-			pause = time.After(cosignRetry << tries)
+			pause = x.witnesses.after(cosignRetry << tries)
 			tries++
 		default:
 			x.log.Warn("checkpoint is not cosigned by enough witnesses", "err", err)
@@ -165,9 +166,7 @@ func (x *Exchange) cosignHead(ctx context.Context) (done bool, err error) {
 	}
 	ask, cancel := context.WithTimeout(ctx, cosignTimeout)
 	defer cancel()
-	n, failed := witness.Collect(ask, head.Checkpoint, func(ctx context.Context, older, newer uint64) ([]tlog.Hash, error) {
-		return x.Ledger.ProveConsistency(ctx, x.Me.ID, older, newer)
-	}, x.witnesses.clients, func(n note.Note) bool { return x.isCosigned(n.Encode()) })
+	n, failed := witness.Collect(ask, head.Checkpoint, x.proveGrowth(x.Me.ID), x.witnesses.clients, func(n note.Note) bool { return x.isCosigned(n.Encode()) })
 	if errors.Is(failed, witness.ErrAhead) || errors.Is(failed, witness.ErrFork) || errors.Is(failed, witness.ErrInconsistent) {
 		x.log.Warn("a witness has seen more of this author's log than is here, or something else: was it restored from a backup?", "err", failed)
 		x.doubt()
@@ -185,6 +184,12 @@ func (x *Exchange) cosignHead(ctx context.Context) (done bool, err error) {
 		x.gossipLast(ctx, head)
 	}
 	return x.Rule.Judge(signed).Quorum, failed
+}
+
+func (x *Exchange) proveGrowth(author ledger.AuthorID) witness.Prover {
+	return func(ctx context.Context, older, newer uint64) ([]tlog.Hash, error) {
+		return x.Ledger.ProveConsistency(ctx, author, older, newer)
+	}
 }
 
 // isCosigned tells whether the quorum has signed a checkpoint, and not long ago:

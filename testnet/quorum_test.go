@@ -216,3 +216,30 @@ func TestReadersAskWitnesses(t *testing.T) {
 		t.Errorf("accepted, for %q", says)
 	}
 }
+
+// A magnet link that nobody's witnesses have seen is refused with the reason when
+// those who could know more were asked, however long the fetch may take.
+func TestUnwitnessedLinkIsRefusedSoon(t *testing.T) {
+	t.Parallel()
+	path := writeFile(t, "witness n "+newNotary(t).String()+"\nquorum n\n")
+	net := testnet.New(t, 2).Configure(func(i int, cfg *node.Config) {
+		if i == 1 {
+			cfg.Policy, cfg.RequireWitnesses = path, true
+		}
+	}).Start().Connect().AwaitPeers(1)
+	author, reader := net.Node(0), net.Node(1)
+	pub := author.Publish("app:1.0", testnet.Image{Seed: 5, Layers: []int64{100}})
+	refused := make(chan error, 1)
+	go func() {
+		_, err := reader.Exchange().Fetch(t.Context(), exchange.FetchRequest{Target: pub.Magnet, Timeout: 24 * time.Hour}, nil)
+		refused <- err
+	}()
+	select {
+	case err := <-refused:
+		if got := testnet.Accused(t, err, ledger.RuleWitnessed); !strings.Contains(got, "0 of 1 witnesses cosigned the log at size 2, which is not enough") {
+			t.Errorf("refused with %q", got)
+		}
+	case <-time.After(testnet.Patience):
+		t.Fatal("no answer")
+	}
+}

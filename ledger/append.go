@@ -190,9 +190,44 @@ func (l *Ledger) appendJobs(ctx context.Context, s *state, jobs []*job) error {
 		return fmt.Errorf("%w: %s", ErrUnknownAuthor, s.author)
 	}
 	if s.frozen {
+		return l.appendFrozen(ctx, s, jobs)
+	}
+	b := &batch{first: s.edge.clone(), edge: s.edge.clone(), facts: s.facts.branch()}
+	signed, err := l.sign(s, b, jobs)
+	if err != nil || signed == nil {
+		return err
+	}
+	return l.commit(ctx, s, b, signed)
+}
+
+// appendFrozen is appendJobs of a frozen log, which takes one key event and
+// nothing else.
+func (l *Ledger) appendFrozen(ctx context.Context, s *state, jobs []*job) error {
+	isEvent := func(j *job) bool { _, ok := j.statement.(keyEvent); return ok }
+	at := slices.IndexFunc(jobs, isEvent)
+	if s.final || at < 0 {
 		return ErrFrozen
 	}
-	b := batch{first: s.edge.clone(), edge: s.edge.clone(), facts: s.facts.branch()}
+	for i, j := range jobs {
+		if i != at {
+			j.err = ErrFrozen
+		}
+	}
+	base, err := l.cutAt(s, s.head.Size)
+	if err != nil {
+		return err
+	}
+	b := &batch{first: s.edge.clone(), edge: s.edge.clone(), facts: base.facts.branch()}
+	signed, err := l.sign(base, b, jobs[at:at+1])
+	if err != nil || signed == nil {
+		return err
+	}
+	return l.rewrite(ctx, s, s.head.Size, b, signed)
+}
+
+// sign adds what can be written to b, proven, and returns the checkpoint over it;
+// nil, if there is nothing.
+func (l *Ledger) sign(s *state, b *batch, jobs []*job) ([]byte, error) {
 	past := b.past(l, s)
 	var keys []Key
 	for _, j := range jobs {
@@ -201,30 +236,30 @@ func (l *Ledger) appendJobs(ctx context.Context, s *state, jobs []*job) error {
 			keys = j.keys
 		}
 		if b.broken != nil {
-			return b.broken
+			return nil, b.broken
 		}
 	}
 	if len(b.jobs) == 0 {
-		return nil
+		return nil, nil
 	}
 	keys = slices.DeleteFunc(slices.Clone(keys), func(k Key) bool { return !b.facts.keys.Has(k.Public()) })
 	signed, err := SignCheckpoint(Checkpoint{Origin: Origin(l.network, s.author), Size: b.edge.size, Root: b.edge.root()}, keys...)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	events, err := l.proveKeyEvents(append(slices.Clip(s.events), b.events...), b.edge.size, l.batchReader(s, &b))
+	events, err := l.proveKeyEvents(append(slices.Clip(s.events), b.events...), b.edge.size, l.batchReader(s, b))
 	if err != nil {
-		return fmt.Errorf("proving key events of %s: %w", s.author, err)
+		return nil, fmt.Errorf("proving key events of %s: %w", s.author, err)
 	}
 	for i, j := range b.jobs {
 		index := b.first.size + uint64(i)
-		proof, err := tlog.ProveRecord(int64(b.edge.size), int64(index), &b)
+		proof, err := tlog.ProveRecord(int64(b.edge.size), int64(index), b)
 		if err != nil {
-			return fmt.Errorf("proving entry %d of %s: %w", index, s.author, err)
+			return nil, fmt.Errorf("proving entry %d of %s: %w", index, s.author, err)
 		}
 		j.proved = &Proved{Inception: s.inception, KeyEvents: withoutEvent(events, index), Entry: b.leaves[i], Index: index, Checkpoint: signed, Proof: proof}
 	}
-	return l.commit(ctx, s, &b, signed)
+	return signed, nil
 }
 
 // batch is a run of new entries. It answers for all stored hashes that proofs

@@ -190,7 +190,7 @@ func (a *Approach) accuse(ctx context.Context, s, v *state, b *batch, wrong *Ent
 	if _, _, err := p.Verify(); err != nil {
 		return fmt.Errorf("proving entry %d of %s: %w", wrong.Index, s.author, err)
 	}
-	if err := a.ledger.freeze(ctx, s, Fault{Kind: FaultState, Evidence: p.Encode()}); err != nil {
+	if err := a.ledger.freeze(ctx, s, Fault{Kind: FaultState, Common: s.head.Size, Evidence: p.Encode()}); err != nil {
 		return err
 	}
 	return fmt.Errorf("%w: entry %d", ErrWrongState, wrong.Index)

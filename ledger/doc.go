@@ -75,8 +75,16 @@
 // of the keys that the last key event before it brought, and by nobody else;
 // the checkpoint, by those of the last key event in its log.
 //
+// A key event also decides between histories that contradict each other: the one
+// that goes on under keys that both had committed to stands, and takes the place of
+// the other from the entry where they part, whichever is longer. A history without
+// it is void, and its checkpoints prove nothing against the author. A log of which
+// two histories are proven stands up to what they have in common, until such a key
+// event comes; two different ones are a fault for good.
+//
 // A recover also makes the entries from voidFrom up to itself count for nothing;
-// they came after the key event before. A log has at most 16 of them. After a
+// they came after the key event before. With its own index as voidFrom it takes
+// nothing back. A log has at most 16 of them. After a
 // retire comes nothing. The key events of a log are bounded in bytes, so that
 // they fit into a proof beside the largest entry: 278 rotations of one key, 86 of sixteen.
 //

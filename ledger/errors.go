@@ -28,6 +28,7 @@ var (
 	ErrTransferred   = errors.New("repository belongs to another author")
 	ErrRevoked       = errors.New("author has revoked this")
 	ErrFrozen        = errors.New("log is frozen, because its author is proven to have broken the rules")
+	ErrSuperseded    = errors.New("history was given up: the author's next keys decided for another one")
 	ErrFork          = errors.New("author signed two histories that contradict each other")
 )
 
@@ -48,6 +49,10 @@ func (e *ForkError) Is(target error) bool { return target == ErrFork }
 type Behind struct {
 	Author     AuthorID
 	Have, Want uint64 // entries
+
+	// Keys says that the other log goes on under keys that are not known here:
+	// it stands even where it contradicts the log here.
+	Keys bool
 }
 
 func (e *Behind) Error() string {

@@ -18,6 +18,11 @@ import (
 // Entries that are already here may come again. An unknown author's log must
 // come from entry 0. It returns the entries that were new.
 //
+// Where two logs contradict each other, the one stands that goes on under keys
+// that a key event which they have in common committed to: it takes the place of
+// the one here, of a frozen one too, and all entries from where they part are new.
+// If the one here does, ErrSuperseded says so.
+//
 // ErrBadRange means that entries and checkpoint do not belong together, which
 // is the sender's fault; ErrFork that they do, and contradict what the author
 // signed before.
@@ -47,10 +52,19 @@ func (l *Ledger) extend(ctx context.Context, s *state, first uint64, leaves [][]
 	if err != nil {
 		return nil, err
 	}
+	if s.head.Size > 0 && first+uint64(len(leaves)) == c.Size {
+		at, err := l.parting(s, first, leaves)
+		if err != nil {
+			return nil, err
+		}
+		if at < min(s.head.Size, c.Size) || s.frozen && c.Size > s.head.Size {
+			return l.decide(ctx, s, at, leaves[at-first:], n, c, checkpoint)
+		}
+	}
 	if c.Size <= s.head.Size {
 		return nil, l.compareOlder(s, n, c, checkpoint)
 	}
-	if s.frozen {
+	if s.frozen && s.head.Size > 0 {
 		return nil, ErrFrozen
 	}
 	if first+uint64(len(leaves)) != c.Size {
@@ -69,6 +83,7 @@ func (l *Ledger) extend(ctx context.Context, s *state, first uint64, leaves [][]
 	}
 	if first == 0 {
 		s.inception = leaves[0]
+		s.loaded = !s.frozen // of how much stands of it
 	}
 	return entries, nil
 }
@@ -220,7 +235,7 @@ func (l *Ledger) accuse(ctx context.Context, s *state, b *batch, wrong *Entry, n
 		if err != nil {
 			return fmt.Errorf("proving entry %d of %s: %w", wrong.Index, s.author, err)
 		}
-		if err := l.freeze(ctx, s, Fault{Kind: FaultState, Evidence: p.Encode()}); err != nil {
+		if err := l.freeze(ctx, s, Fault{Kind: FaultState, Common: s.head.Size, Evidence: p.Encode()}); err != nil {
 			return err
 		}
 	}

@@ -424,11 +424,11 @@ func TestFreeze(t *testing.T) {
 	l, author := newLog(t, ledgertest.Key(1), 1)
 	stranger := ledger.AuthorIDOf(nil)
 	for _, a := range []ledger.AuthorID{author, stranger} {
-		if err := l.Freeze(t.Context(), a, ledger.Fault{Kind: "fork", Evidence: []byte("proof")}); err != nil {
+		if _, err := l.Freeze(t.Context(), a, ledger.Fault{Kind: "fork", Common: 2, Evidence: []byte("proof")}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := l.Freeze(t.Context(), author, ledger.Fault{Kind: "other", Evidence: make([]byte, ledger.MaxEvidence+1)}); !errors.Is(err, ledger.ErrTooLarge) {
+	if _, err := l.Freeze(t.Context(), author, ledger.Fault{Kind: "other", Common: 1, Evidence: make([]byte, ledger.MaxEvidence+1)}); !errors.Is(err, ledger.ErrTooLarge) {
 		t.Errorf("huge evidence: %v", err)
 	}
 	if _, err := l.AppendRelease(t.Context(), author, ledgertest.Key(1), *release("3")); !errors.Is(err, ledger.ErrFrozen) {

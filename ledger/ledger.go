@@ -68,8 +68,11 @@ type state struct {
 	inception []byte     // leaf 0; nil: unknown author
 	events    []KeyEvent // key events after it
 	facts     *facts     // what the entries add up to; nil: unknown author
-	frozen    bool
-	head      Head // Size 0: unknown author
+	frozen    bool       // no more than the first stands count
+	stands    uint64     // facts are those after so many entries; those of head, unless frozen
+	common    uint64     // of the fault that it is frozen for
+	final     bool       // frozen for good
+	head      Head       // Size 0: unknown author
 	edge      edge
 	ahead     *state // the log with what is staged beyond it; nil: not known
 
@@ -141,12 +144,14 @@ func (l *Ledger) load(s *state) error {
 		return nil
 	}
 	s.inception, s.events, s.facts, s.head, s.edge, s.ahead = nil, nil, nil, Head{Author: s.author}, edge{}, nil
-	if err := l.loadFault(s); err != nil {
-		return err
-	}
+	s.frozen, s.final, s.stands = false, false, 0
 	head, err := l.store.Head(s.author)
 	if errors.Is(err, ErrUnknownAuthor) {
-		s.loaded = true
+		_, err := l.store.Fault(s.author)
+		s.frozen, s.loaded = err == nil, err == nil || errors.Is(err, ErrNotFound)
+		if !s.loaded {
+			return fmt.Errorf("reading faults of %s: %w", s.author, err)
+		}
 		return nil
 	}
 	if err != nil {
@@ -163,46 +168,19 @@ func (l *Ledger) load(s *state) error {
 	if e.root() != head.Root {
 		return fmt.Errorf("reading log of %s: %w: its stored hashes do not give its stored root", s.author, ErrBadRange)
 	}
-	f, err := l.loadFacts(s.author, head.Size)
+	f, err := l.loadStanding(s, head)
 	if err != nil {
 		return err
 	}
 	events, err := l.keyEvents(s.author, f.keys.events, head.Size)
+	if err == nil && s.frozen {
+		events, err = l.moreKeyEvents(events, s.author, s.stands, head.Size)
+	}
 	if err != nil {
 		return err
 	}
 	s.inception, s.events, s.facts, s.head, s.edge, s.loaded = in.Leaf, events, f, head, e, true
 	return nil
-}
-
-func (l *Ledger) loadFault(s *state) error {
-	_, err := l.store.Fault(s.author)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return fmt.Errorf("reading faults of %s: %w", s.author, err)
-	}
-	s.frozen = err == nil
-	return nil
-}
-
-// loadFacts reads the author's state, and wants it to be what the last entry
-// commits to.
-func (l *Ledger) loadFacts(author AuthorID, size uint64) (*facts, error) {
-	items, err := l.store.States(author)
-	if err != nil {
-		return nil, fmt.Errorf("reading state of %s: %w", author, err)
-	}
-	f, err := loadFacts(items)
-	if err != nil {
-		return nil, fmt.Errorf("reading state of %s: %w", author, err)
-	}
-	last, err := l.entry(author, size-1)
-	if err != nil {
-		return nil, err
-	}
-	if f.tree.Root() != last.State {
-		return nil, fmt.Errorf("reading state of %s: %w: it is not that of entry %d", author, ErrWrongState, last.Index)
-	}
-	return f, nil
 }
 
 // keyEvents reads the key events after the inception, of these indexes as far
@@ -288,57 +266,9 @@ func (l *Ledger) commit(ctx context.Context, s *state, b *batch, signed []byte) 
 		return fmt.Errorf("committing to log of %s: %w", s.author, err)
 	}
 	b.facts.settle()
-	s.head, s.edge, s.facts, s.ahead = head, b.edge, b.facts, nil
+	s.head, s.edge, s.facts, s.ahead, s.stands = head, b.edge, b.facts, nil, head.Size
 	s.events = append(slices.Clip(s.events), b.events...)
 	return nil
-}
-
-// Freeze keeps what proves that an author broke the rules, and from then on
-// nothing is added to the log here, by anybody. The first fault of an author
-// stays. Whoever calls it has verified the evidence.
-func (l *Ledger) Freeze(ctx context.Context, author AuthorID, f Fault) error {
-	return l.locked(ctx, author, func(s *state) error { return l.freeze(ctx, s, f) })
-}
-
-func (l *Ledger) freeze(ctx context.Context, s *state, f Fault) error {
-	if len(f.Evidence) > MaxEvidence || f.Kind == "" || !isText(f.Kind, maxFaultKind) {
-		return fmt.Errorf("freezing log of %s: %w: evidence of %d bytes", s.author, ErrTooLarge, len(f.Evidence))
-	}
-	if err := l.store.SetFault(ctx, s.author, f); err != nil {
-		return fmt.Errorf("freezing log of %s: %w", s.author, err)
-	}
-	s.frozen = true
-	return l.unstage(ctx, s)
-}
-
-// Accuse checks the evidence of a FaultState that somebody else found, the next
-// entry of a log that is here, and freezes the log if it holds. ErrBadProof says
-// that it does not, and *Behind that entries before it are missing here.
-func (l *Ledger) Accuse(ctx context.Context, p *Proved) error {
-	e, c, err := p.Verify()
-	if err != nil {
-		return err
-	}
-	if err := l.checkNetwork(c, e.Author); err != nil {
-		return err
-	}
-	return l.locked(ctx, e.Author, func(s *state) error {
-		switch {
-		case e.Index > s.head.Size || s.head.Size == 0:
-			return &Behind{Author: e.Author, Have: s.head.Size, Want: e.Index}
-		case e.Index < s.head.Size:
-			return fmt.Errorf("accusing %s: %w: entry %d is here, and right", e.Author, ErrBadProof, e.Index)
-		}
-		if err := l.checkKeyEvents(p, e.Author, s.head.Size); err != nil {
-			return err
-		}
-		f := s.facts.branch()
-		err := f.apply(e.Index, e.Statement, func(to uint64, fn func(*Entry) error) error { return l.entries(s.author, 0, to, fn) })
-		if err != nil || f.tree.Root() == e.State {
-			return fmt.Errorf("accusing %s: %w: entry %d commits to the right state", e.Author, errors.Join(ErrBadProof, err), e.Index)
-		}
-		return l.freeze(ctx, s, Fault{Kind: FaultState, Evidence: p.Encode()})
-	})
 }
 
 // Forget gives up everything that is kept of an author's log, and what proves that
@@ -356,6 +286,3 @@ func (l *Ledger) Forget(ctx context.Context, author AuthorID) error {
 	s.loaded, s.facts = false, nil
 	return l.store.Forget(ctx, author)
 }
-
-// Fault returns why a log is frozen, or ErrNotFound.
-func (l *Ledger) Fault(author AuthorID) (Fault, error) { return l.store.Fault(author) }

@@ -138,6 +138,31 @@ func (m *Mem) States(author AuthorID) ([]Item, error) {
 	return out, nil
 }
 
+// Replace implements Store.
+func (m *Mem) Replace(ctx context.Context, author AuthorID, was Head, first uint64, leaves [][]byte, hashes []tlog.Hash, changes []Item, head Head) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	log, ok := m.logs[author]
+	if !ok || log.head.Size != was.Size || log.head.Root != was.Root || first > was.Size {
+		return fmt.Errorf("%w: its head is another one", ErrConflict)
+	}
+	log.leaves = append(slices.Clone(log.leaves[:first]), leaves...)
+	log.hashes = append(slices.Clone(log.hashes[:tlog.StoredHashCount(int64(first))]), hashes...)
+	for _, it := range changes {
+		if it.Value == nil {
+			delete(log.items, it.Key)
+		} else {
+			log.items[it.Key] = it.Value
+		}
+	}
+	log.head = head
+	delete(m.stages, author)
+	return nil
+}
+
 // SetFault implements Store.
 func (m *Mem) SetFault(ctx context.Context, author AuthorID, f Fault) error {
 	if err := ctx.Err(); err != nil {
@@ -145,9 +170,7 @@ func (m *Mem) SetFault(ctx context.Context, author AuthorID, f Fault) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, ok := m.faults[author]; !ok {
-		m.faults[author] = f
-	}
+	m.faults[author] = f
 	return nil
 }
 

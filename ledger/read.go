@@ -78,6 +78,11 @@ func (l *Ledger) prove(author AuthorID, index uint64) (*Proved, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f, err := l.Fault(author); err == nil && f.Common < head.Size {
+		if events, err = l.moreKeyEvents(events, author, f.Common, head.Size); err != nil {
+			return nil, err
+		}
+	}
 	if events, err = l.proveKeyEvents(events, head.Size, l.hashReader(author)); err != nil {
 		return nil, err
 	}
@@ -232,7 +237,17 @@ func (l *Ledger) checkGrown(p *Proved, e *Entry, c Checkpoint) error {
 	if err != nil {
 		return fmt.Errorf("checking entry of %s: %w", e.Author, err)
 	}
-	if err := l.checkKeyEvents(p, e.Author, min(c.Size, head.Size)); err != nil {
+	fresh, err := l.hasFreshKeys(p, e)
+	if err != nil {
+		return fmt.Errorf("checking entry of %s: %w", e.Author, err)
+	}
+	err = l.checkKeyEvents(p, e.Author, min(c.Size, head.Size))
+	switch {
+	case fresh && err == nil:
+		return &Behind{Author: e.Author, Have: head.Size, Want: c.Size, Keys: true}
+	case fresh && errors.Is(err, ErrSuperseded):
+		return &ForkError{Author: e.Author, Ours: head.Checkpoint, Theirs: p.Checkpoint}
+	case err != nil:
 		return fmt.Errorf("checking entry of %s: %w", e.Author, err)
 	}
 	fork := &ForkError{Author: e.Author, Ours: head.Checkpoint, Theirs: p.Checkpoint}
@@ -246,8 +261,7 @@ func (l *Ledger) checkGrown(p *Proved, e *Entry, c Checkpoint) error {
 		}
 		return nil
 	}
-	logged := append([]KeyEvent{{Index: e.Index, Entry: p.Entry}}, p.KeyEvents...)
-	for _, event := range logged {
+	for _, event := range append([]KeyEvent{{Index: e.Index, Entry: p.Entry}}, p.KeyEvents...) {
 		if event.Index >= head.Size {
 			continue
 		}
@@ -276,10 +290,46 @@ func (l *Ledger) checkKeyEvents(p *Proved, author AuthorID, size uint64) error {
 	for _, index := range keys.events[1:] {
 		there := index == p.Index || slices.ContainsFunc(p.KeyEvents, func(e KeyEvent) bool { return e.Index == index })
 		if index < size && !there {
-			return fmt.Errorf("%w: by keys that were replaced in entry %d", ErrBadSignature, index)
+			return fmt.Errorf("%w: %w: by keys that were replaced in entry %d", ErrBadSignature, ErrSuperseded, index)
 		}
 	}
 	return nil
+}
+
+// hasFreshKeys tells whether a proof has a key event that the log here has not.
+func (l *Ledger) hasFreshKeys(p *Proved, e *Entry) (bool, error) {
+	value, err := l.store.State(e.Author, itemKeys)
+	if err != nil {
+		return false, err
+	}
+	keys, err := decodeKeyLog(value)
+	if err != nil {
+		return false, err
+	}
+	events := p.KeyEvents
+	if e.Index > 0 && e.keySet() != nil {
+		events = append(slices.Clip(events), KeyEvent{Index: e.Index, Entry: e.Leaf})
+	}
+	for _, event := range events {
+		if !slices.Contains(keys.events, event.Index) {
+			return true, nil
+		}
+		ours, err := l.store.Leaves(e.Author, event.Index, event.Index+1)
+		if err != nil || string(ours[0]) != string(event.Entry) {
+			return true, err
+		}
+	}
+	return false, nil
+}
+
+// KeyChanges is how often the keys of an author have changed.
+func (l *Ledger) KeyChanges(author AuthorID) (int, error) {
+	value, err := l.store.State(author, itemKeys)
+	if err != nil {
+		return 0, err
+	}
+	keys, err := decodeKeyLog(value)
+	return len(keys.events) - 1, err
 }
 
 // KeySets returns what the key events of a log established, the inception first.

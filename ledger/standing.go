@@ -57,6 +57,9 @@ func (l *Ledger) standing(e *Entry) (Standing, error) {
 
 // revoked says why a release does not count, or "".
 func (l *Ledger) revoked(e *Entry, keys keyLog) (string, error) {
+	if f, err := l.Fault(e.Author); err == nil && e.Index >= f.Common {
+		return fmt.Sprintf("its author is proven to have broken the rules (%s), and only the entries before %d stand", f.Kind, f.Common), nil
+	}
 	if keys.isVoid(e.Index) {
 		return "it was signed with keys that had fallen into other hands", nil
 	}

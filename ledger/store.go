@@ -27,6 +27,14 @@ const MaxEvidence = 2304 << 10
 
 const maxFaultKind = 64
 
+// FaultFork is the Kind of a Fault whose Evidence is a proof of two histories
+// (package evidence), FaultKeys of one of two histories that both go on under keys
+// that the author had committed to: then nobody can decide between them.
+const (
+	FaultFork = "two histories"
+	FaultKeys = "two successions of keys"
+)
+
 // FaultState is the Kind of a Fault whose Evidence is an encoded Proved: an
 // entry that does not commit to what the entries before it and itself make.
 const FaultState = "wrong state"
@@ -67,8 +75,14 @@ type Store interface {
 	// their keys, as of one head; none of an unknown author.
 	States(author AuthorID) ([]Item, error)
 
-	// SetFault keeps what is wrong with a log, durably. The first fault of an
-	// author stays; later ones change nothing.
+	// Replace is Commit that gives up the entries from first on: of the log that
+	// has the head was, it keeps those before first. It fails with ErrConflict, and
+	// changes nothing, unless was is the head. It is durable when it returns nil;
+	// a crash in it may leave the author unknown. What is staged is gone.
+	Replace(ctx context.Context, author AuthorID, was Head, first uint64, leaves [][]byte, hashes []tlog.Hash, changes []Item, head Head) error
+
+	// SetFault keeps what is wrong with a log, durably, in place of what was kept
+	// before.
 	SetFault(ctx context.Context, author AuthorID, f Fault) error
 
 	// Fault returns what SetFault kept, or ErrNotFound.

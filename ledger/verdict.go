@@ -130,7 +130,7 @@ func (t *trial) grown() (bool, string) {
 		return ok, text
 	}
 	if f, err := t.ledger.Fault(t.entry.Author); err == nil {
-		text += fmt.Sprintf(" The log is frozen here, because its author is proven to have broken the rules: %s.", f.Kind)
+		text += fmt.Sprintf(" The log is frozen here above its first %d entries, because its author is proven to have broken the rules: %s.", f.Common, f.Kind)
 	}
 	return ok, text
 }
@@ -150,6 +150,10 @@ func (t *trial) growth() (bool, string) {
 		return true, "This node read the release in its author's log before; the log has grown since."
 	case errors.As(err, &behind):
 		return false, fmt.Sprintf("The log has grown to %d entries and this node has %d; that it grew without changes is not known before the others are read.", behind.Want, behind.Have)
+	case t.ledger.isHere(t.entry):
+		return true, "The proof is of a history that does not stand, but this node has the release in its copy of the log."
+	case errors.Is(err, ErrSuperseded):
+		return false, fmt.Sprintf("The author %s gave up the history that this log is of, by keys that had been committed to.", t.entry.Author)
 	case errors.Is(err, ErrFork):
 		return false, fmt.Sprintf("The author %s signed two histories that contradict each other: this log is not the one that this node saw before.", t.entry.Author)
 	default:

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"sync/atomic"
 
+	"github.com/dockchains/dockchain/ledger"
 	"github.com/dockchains/dockchain/ledger/note"
 	"github.com/dockchains/dockchain/ledger/policy"
 	"github.com/dockchains/dockchain/ledger/witness"
@@ -27,8 +29,40 @@ func (n *Node) openWitness(late *atomic.Pointer[exchange.Exchange]) (err error) 
 				x.Contradicted(context.Background(), origin, theirs)
 			}
 		},
+		GivenUp: n.gaveUp,
 	})
 	return err
+}
+
+// gaveUp tells whether the author of what was cosigned has decided for another
+// history, which is here.
+func (n *Node) gaveUp(ctx context.Context, origin string, r witness.Record) bool {
+	_, name, _ := strings.Cut(origin, "/l/")
+	author, err := ledger.ParseAuthorID(name)
+	if err != nil {
+		return false
+	}
+	p, err := n.ledger.Prove(ctx, author, 0)
+	if err != nil {
+		return false
+	}
+	_, c, err := p.Verify()
+	if err != nil {
+		return false
+	}
+	keys, err := p.KeysAt(c.Size)
+	if err != nil {
+		return false
+	}
+	if root, err := n.ledger.RootAt(author, r.Size); err == nil && root == r.Root {
+		return false // it is of the log here
+	}
+	var signers ledger.KeyState
+	if _, err := ledger.ParseCheckpoint(r.Checkpoint, origin, keys); err == nil {
+		signers = keys
+	}
+	given, err := n.ledger.GivenUp(author, r.Size, signers)
+	return err == nil && given
 }
 
 // WitnessKey is what a policy names this node by as a witness.

@@ -5,7 +5,6 @@ import (
 
 	"github.com/dockchains/dockchain/ledger"
 	"github.com/dockchains/dockchain/ledger/evidence"
-	"github.com/dockchains/dockchain/node/exchange"
 	testnet "github.com/dockchains/dockchain/testnet/harness"
 )
 
@@ -18,7 +17,7 @@ func awaitFrozen(t *testing.T, n *testnet.Node, author ledger.AuthorID) {
 		f, err = n.Exchange().Ledger.Fault(author)
 		return err
 	})
-	if f.Kind != exchange.FaultFork {
+	if f.Kind != ledger.FaultFork {
 		t.Errorf("%s froze the log for %q", n, f.Kind)
 	}
 	p, err := evidence.Decode(f.Evidence)

@@ -24,8 +24,17 @@ type wire struct {
 		Proved     json.RawMessage `json:"proved,omitempty"`
 		Checkpoint string          `json:"checkpoint,omitempty"`
 	} `json:"other"`
-	Prefix []byte   `json:"prefix,omitempty"`
-	Growth [][]byte `json:"growth,omitempty"`
+	Prefix []byte      `json:"prefix,omitempty"`
+	Growth [][]byte    `json:"growth,omitempty"`
+	Common *wireCommon `json:"common,omitempty"`
+}
+
+type wireCommon struct {
+	Size   uint64      `json:"size"`
+	Root   []byte      `json:"root"`
+	Growth [2][][]byte `json:"growth"`
+	Leaves [2][]byte   `json:"leaves"`
+	Proofs [2][][]byte `json:"proofs"`
 }
 
 // Encode returns the JSON of the package comment.
@@ -42,6 +51,12 @@ func (p *Proof) Encode() ([]byte, error) {
 		w.Prefix = p.Prefix[:]
 		for _, h := range p.Growth {
 			w.Growth = append(w.Growth, h[:])
+		}
+	}
+	if c := p.Common; c != nil {
+		w.Common = &wireCommon{Size: c.Size, Root: c.Root[:]}
+		for i := range c.Leaves {
+			w.Common.Growth[i], w.Common.Leaves[i], w.Common.Proofs[i] = raw(c.Growth[i]), c.Leaves[i][:], raw(c.Proofs[i])
 		}
 	}
 	var b bytes.Buffer
@@ -95,11 +110,51 @@ func (w *wire) proof() (*Proof, error) {
 		return nil, fmt.Errorf("%d hashes of growth from %d bytes", len(w.Growth), len(w.Prefix))
 	}
 	copy(p.Prefix[:], w.Prefix)
-	for _, h := range w.Growth {
+	if p.Growth, err = hashes(w.Growth); err != nil {
+		return nil, err
+	}
+	if w.Common != nil {
+		p.Common, err = w.Common.common()
+	}
+	return p, err
+}
+
+func (w *wireCommon) common() (*Common, error) {
+	c := &Common{Size: w.Size}
+	single, err := hashes([][]byte{w.Root, w.Leaves[0], w.Leaves[1]})
+	if err != nil {
+		return nil, err
+	}
+	c.Root, c.Leaves = single[0], [2]tlog.Hash{single[1], single[2]}
+	for i := range c.Growth {
+		if c.Growth[i], err = hashes(w.Growth[i]); err != nil {
+			return nil, err
+		}
+		if c.Proofs[i], err = hashes(w.Proofs[i]); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func raw(hashes []tlog.Hash) [][]byte {
+	out := make([][]byte, len(hashes))
+	for i := range hashes {
+		out[i] = hashes[i][:]
+	}
+	return out
+}
+
+func hashes(raw [][]byte) ([]tlog.Hash, error) {
+	if len(raw) > maxGrowth {
+		return nil, fmt.Errorf("%d hashes", len(raw))
+	}
+	var out []tlog.Hash
+	for _, h := range raw {
 		if len(h) != tlog.HashSize {
 			return nil, fmt.Errorf("hash of %d bytes", len(h))
 		}
-		p.Growth = append(p.Growth, tlog.Hash(h))
+		out = append(out, tlog.Hash(h))
 	}
-	return p, nil
+	return out, nil
 }

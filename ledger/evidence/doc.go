@@ -29,6 +29,21 @@
 //
 // with {"proved":{…}} in place of {"checkpoint":…} for a second proved entry, and
 // prefix and growth in the second case only.
+//
+// Who has both histories adds what they have in common, so that every node freezes
+// the log at the same size: the root of that size, for each side the growth from
+// there, and the hashes of the next entry on both sides, which differ, with their
+// proofs:
+//
+//	"common":{"size":3,"root":"…","growth":[["…"],["…"]],"leaves":["…","…"],"proofs":[["…"],["…"]]}
+//
+// Without it, what is proven is only that they have less than Fork.Diverged in
+// common, and the log stands up to there until somebody proves less.
+//
+// Keys that a key event had committed to decide between histories: one that goes
+// on under them stands, and the others are void from where they differ from it
+// (Fork.Superseded). Two that go on under them in different ways are a fault
+// without remedy (Fork.Final).
 package evidence
 
 import "errors"

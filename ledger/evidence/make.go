@@ -85,28 +85,20 @@ func (p *Proof) grow(older, newer uint64, hashes tlog.HashReader) (*Proof, error
 	return p, nil
 }
 
-// FromRange makes a proof of the log that is here and a longer one, which came
+// FromRange makes a proof of the log that is here and another one, which came
 // as entries from index first on, up to the size of their checkpoint; before
-// first it is like the one here. It wants a checkpoint that is signed by keys
-// that are known here; ErrNoFork: it contradicts nothing.
+// first it is like the one here. The proof tells what they have in common.
+// ErrNoFork: it contradicts nothing.
 func FromRange(ctx context.Context, l Log, author ledger.AuthorID, first uint64, leaves [][]byte, theirs []byte) (*Proof, error) {
 	ours, err := l.Prove(ctx, author, 0)
 	if err != nil {
 		return nil, fmt.Errorf("proving fork: %w", err)
 	}
-	p := &Proof{Proved: ours, Checkpoint: theirs}
-	_, older, err := ours.Verify()
+	_, head, err := ours.Verify()
 	if err != nil {
 		return nil, fmt.Errorf("proving fork: %w", err)
 	}
-	newer, err := p.verifyOther()
-	if err != nil {
-		return nil, fmt.Errorf("proving fork: %w", err)
-	}
-	if newer.Size <= older.Size {
-		return complete(l, author, p)
-	}
-	if first > older.Size || first+uint64(len(leaves)) != newer.Size {
+	if first > head.Size {
 		return nil, fmt.Errorf("proving fork: %w", ledger.ErrBadRange)
 	}
 	spliced := &splice{log: l, author: author, first: tlog.StoredHashCount(int64(first))}
@@ -117,7 +109,72 @@ func FromRange(ctx context.Context, l Log, author ledger.AuthorID, first uint64,
 		}
 		spliced.hashes = append(spliced.hashes, stored...)
 	}
-	return p.grow(older.Size, newer.Size, spliced)
+	here := tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) { return l.Hashes(author, indexes) })
+	sides := [2]history{{here, head.Size}, {spliced, first + uint64(len(leaves))}}
+	p := &Proof{Proved: ours, Checkpoint: theirs}
+	other, err := p.verifyOther()
+	if err != nil || bringsKeys(author, first, leaves) { // by keys that are not known here
+		if p, err = proveOther(ours, author, first, leaves, theirs, sides[1]); err != nil {
+			return nil, fmt.Errorf("proving fork: %w", err)
+		}
+		if other, err = p.verifyOther(); err != nil {
+			return nil, fmt.Errorf("proving fork: %w", err)
+		}
+	}
+	if other.Size != sides[1].size {
+		return nil, fmt.Errorf("proving fork: %w", ledger.ErrBadRange)
+	}
+	if p.Common, err = findCommon(first, sides); err != nil {
+		return nil, fmt.Errorf("proving fork: %w", err)
+	}
+	older, newer := other.Size, sides[0]
+	if other.Size > head.Size {
+		older, newer = head.Size, sides[1]
+	}
+	if older == newer.size || other.Size == head.Size {
+		_, err = p.Verify()
+		return p, err
+	}
+	return p.grow(older, newer.size, newer)
+}
+
+func bringsKeys(author ledger.AuthorID, first uint64, leaves [][]byte) bool {
+	for i, leaf := range leaves {
+		if e, err := ledger.DecodeEntry(author, first+uint64(i), leaf); err == nil && isKeyEvent(e) {
+			return true
+		}
+	}
+	return false
+}
+
+// proveOther is a proof whose other side brings key events of its own.
+func proveOther(ours *ledger.Proved, author ledger.AuthorID, first uint64, leaves [][]byte, theirs []byte, other history) (*Proof, error) {
+	side := &ledger.Proved{Inception: ours.Inception, Entry: ours.Inception, Checkpoint: theirs}
+	var err error
+	if side.Proof, err = tlog.ProveRecord(int64(other.size), 0, other); err != nil {
+		return nil, err
+	}
+	for _, event := range keyEvents(ours) {
+		if event.Index >= first {
+			break
+		}
+		side.KeyEvents = append(side.KeyEvents, event)
+	}
+	for i, leaf := range leaves {
+		e, err := ledger.DecodeEntry(author, first+uint64(i), leaf)
+		if err != nil {
+			return nil, err
+		}
+		if isKeyEvent(e) {
+			side.KeyEvents = append(side.KeyEvents, ledger.KeyEvent{Index: e.Index, Entry: leaf})
+		}
+	}
+	for i, event := range side.KeyEvents {
+		if side.KeyEvents[i].Proof, err = tlog.ProveRecord(int64(other.size), int64(event.Index), other); err != nil {
+			return nil, err
+		}
+	}
+	return &Proof{Proved: ours, Other: side}, nil
 }
 
 // splice has the hashes of a log that goes on from one that is here.

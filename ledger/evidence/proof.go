@@ -18,6 +18,9 @@ type Proof struct {
 	// at the size of the shorter one. Unset, unless that is the contradiction.
 	Growth []tlog.Hash
 	Prefix tlog.Hash
+
+	// Common proves how much the two sides have in common, where it is known.
+	Common *Common
 }
 
 // Fork is what a verified proof says.
@@ -28,6 +31,24 @@ type Fork struct {
 	// Diverged is a size at which the histories differ: they have fewer than
 	// Diverged entries in common.
 	Diverged uint64
+
+	// Common is how many entries they have in common; 0: that is not proven.
+	Common uint64
+
+	// Superseded: one side goes on under keys that the other one's had committed
+	// to, which decides between them. It convicts nobody.
+	Superseded bool
+
+	// Final: both sides go on under such keys, in different ways.
+	Final bool
+}
+
+// Stand is the most entries that can stand after the fork.
+func (f *Fork) Stand() uint64 {
+	if f.Common > 0 {
+		return f.Common
+	}
+	return max(f.Diverged, 2) - 1 // the inception is the author
 }
 
 // Side is a history that the author's keys signed.
@@ -53,6 +74,18 @@ func (p *Proof) Verify() (*Fork, error) {
 	if a.Origin != b.Origin {
 		return nil, fmt.Errorf("verifying fork proof: %w: they are of two logs", ErrNoFork)
 	}
+	fork := &Fork{Author: p.Proved.Author()}
+	if p.Common != nil {
+		if err := p.Common.verify([2]ledger.Checkpoint{a.Checkpoint, b.Checkpoint}); err != nil {
+			return nil, fmt.Errorf("verifying fork proof: %w", err)
+		}
+		fork.Common = p.Common.Size
+	}
+	if p.Other != nil {
+		fork.Superseded, fork.Final = succession(p.Proved, p.Other)
+	} else if len(keyEvents(p.Proved)) > 0 { // a side that the same keys signed, perhaps before the last key event
+		fork.Superseded = p.supersedesOther(b)
+	}
 	if a.Size > b.Size {
 		a, b = b, a
 	}
@@ -60,7 +93,15 @@ func (p *Proof) Verify() (*Fork, error) {
 	if err != nil {
 		return nil, fmt.Errorf("verifying fork proof: %w", err)
 	}
-	return &Fork{Author: p.Proved.Author(), Older: a, Newer: b, Diverged: diverged}, nil
+	fork.Older, fork.Newer, fork.Diverged = a, b, diverged
+	return fork, nil
+}
+
+// supersedesOther tells whether the proved side has a key event that the other,
+// a bare checkpoint, cannot have.
+func (p *Proof) supersedesOther(other Side) bool {
+	events := keyEvents(p.Proved)
+	return other.Size <= events[len(events)-1].Index
 }
 
 func verifySide(p *ledger.Proved) (Side, error) {

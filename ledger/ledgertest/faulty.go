@@ -42,6 +42,20 @@ func (f *Faulty) Commit(ctx context.Context, author ledger.AuthorID, first uint6
 	return fault
 }
 
+// Replace implements ledger.Store.
+func (f *Faulty) Replace(ctx context.Context, author ledger.AuthorID, was ledger.Head, first uint64, leaves [][]byte, hashes []tlog.Hash, changes []ledger.Item, head ledger.Head) error {
+	apply, fault := true, error(nil)
+	if f.OnCommit != nil {
+		apply, fault = f.OnCommit(author, first, len(leaves))
+	}
+	if apply {
+		if err := f.Store.Replace(ctx, author, was, first, leaves, hashes, changes, head); err != nil {
+			return err
+		}
+	}
+	return fault
+}
+
 // SetFault implements ledger.Store.
 func (f *Faulty) SetFault(ctx context.Context, author ledger.AuthorID, fault ledger.Fault) error {
 	apply, stop := true, error(nil)

@@ -221,7 +221,7 @@ func (s *Script) catchUp(size int) error {
 
 func (s *Script) freeze() error {
 	const kind = "two histories"
-	if err := s.l.Freeze(s.t.Context(), s.guest.author, ledger.Fault{Kind: kind, Evidence: []byte("proof")}); err != nil {
+	if _, err := s.l.Freeze(s.t.Context(), s.guest.author, ledger.Fault{Kind: kind, Common: 1000, Evidence: []byte("proof")}); err != nil {
 		return err
 	}
 	return s.note(s.guest.author, func(p *promise) { p.frozenFor = kind })

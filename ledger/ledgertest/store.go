@@ -42,6 +42,7 @@ func TestStore(t *testing.T, h Harness) {
 		"large state":      testLargeState,
 		"faults":           testFaults,
 		"forgets":          testForgets,
+		"replace":          testReplace,
 		"neighbours":       testNeighbours,
 		"large":            testLarge,
 		"stage":            testStage,
@@ -528,13 +529,12 @@ func testLargeState(t *testing.T, s ledger.Store) {
 
 func testFaults(t *testing.T, s ledger.Store) {
 	h := newHistory(t, "faults", 2)
-	want := ledger.Fault{Kind: "first", Evidence: []byte("one\ntwo\x00")}
-	for _, f := range []ledger.Fault{want, {Kind: "second", Evidence: []byte("x")}} {
+	for _, f := range []ledger.Fault{{Kind: "first", Common: 7, Evidence: []byte("one\ntwo\x00")}, {Kind: "second", Common: 1 << 39, Evidence: []byte("x")}} {
 		if err := s.SetFault(t.Context(), h.author, f); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := s.Fault(h.author); err != nil || !cmp.Equal(got, want) {
-			t.Errorf("fault %+v, %v, want %+v", got, err, want)
+		if got, err := s.Fault(h.author); err != nil || !cmp.Equal(got, f) {
+			t.Errorf("fault %+v, %v, want %+v", got, err, f)
 		}
 	}
 	h.mustCommit(t, s, 0, 2)

@@ -39,6 +39,13 @@
 // compare-and-swap of the Store, so that two requests, or two processes over
 // one store, cannot roll each other back.
 //
+// There is one exception, which the specification does not know: an author whose
+// key signed two histories decides between them with keys that the log had
+// committed to (package ledger). A witness that has read the log and that decision
+// gives up what it cosigned of the other history, and begins anew, with an answer
+// of 409 and size 0. To witnesses that know fixed keys only, the changed keys make
+// it a log that they do not know, until their operator says so.
+//
 // Time only goes forward: with a clock that was a day ahead and was set right,
 // a log's cosignatures keep the latest time they had until the clock gets
 // there. What a quorum of clocks says is for package policy to judge.

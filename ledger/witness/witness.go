@@ -23,6 +23,11 @@ type Config struct {
 	// Fork, if not nil, is called with two notes by one log that have the same
 	// size and other roots, before the request is refused.
 	Fork func(origin string, ours, theirs []byte)
+
+	// GivenUp, if not nil, tells whether what was cosigned is of a history that
+	// its author gave up, by keys that had been committed to. Then the next one
+	// begins anew.
+	GivenUp func(ctx context.Context, origin string, r Record) bool
 }
 
 // Witness cosigns. Its methods may be called concurrently.
@@ -93,7 +98,13 @@ func (w *Witness) record(ctx context.Context, r Request, c ledger.Checkpoint) (i
 		return 0, fmt.Errorf("reading record of %s: %w", c.Origin, err)
 	}
 	if err := w.compare(old, r, c); err != nil {
-		return 0, err
+		if old.isZero() || w.cfg.GivenUp == nil || !w.cfg.GivenUp(ctx, c.Origin, old) {
+			w.reportFork(err, old, r, c)
+			return 0, err
+		}
+		if err := w.compare(Record{}, r, c); err != nil {
+			return 0, err
+		}
 	}
 	now := w.cfg.Now().Unix()
 	next := Record{Size: c.Size, Root: c.Root, Time: max(now, old.Time, 0), Checkpoint: r.Checkpoint}
@@ -136,15 +147,18 @@ func (w *Witness) compareSame(old Record, r Request, c ledger.Checkpoint) error 
 		root = emptyRoot()
 	}
 	if c.Root != root {
-		if w.cfg.Fork != nil && len(old.Checkpoint) > 0 {
-			w.cfg.Fork(c.Origin, old.Checkpoint, r.Checkpoint)
-		}
 		return &SizeError{Size: old.Size, Fork: true}
 	}
 	if len(r.Proof) > 0 {
 		return fmt.Errorf("%w: a proof between equal trees has no lines", ErrInconsistent)
 	}
 	return nil
+}
+
+func (w *Witness) reportFork(err error, old Record, r Request, c ledger.Checkpoint) {
+	if errors.Is(err, ErrFork) && w.cfg.Fork != nil && len(old.Checkpoint) > 0 {
+		w.cfg.Fork(c.Origin, old.Checkpoint, r.Checkpoint)
+	}
 }
 
 // emptyRoot is the root of a log without entries (RFC 6962, section 2.1).

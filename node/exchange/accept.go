@@ -40,7 +40,7 @@ func (x *Exchange) Judge(ctx context.Context, from peer.ID, data []byte) Judgeme
 		return Accept // caught up with already; others may not have
 	case err == nil:
 		return Ignore
-	case errors.As(err, &behind) && x.isFrozen(behind.Author):
+	case errors.As(err, &behind) && !behind.Keys && x.isFrozen(behind.Author):
 		return Ignore
 	case errors.As(err, &behind):
 		if err := x.mayPublish(ctx, p); err != nil {
@@ -48,7 +48,7 @@ func (x *Exchange) Judge(ctx context.Context, from peer.ID, data []byte) Judgeme
 			return Ignore
 		}
 		return Accept
-	case errors.Is(err, ledger.ErrFork):
+	case errors.Is(err, ledger.ErrFork), errors.Is(err, ledger.ErrSuperseded):
 		return Ignore // who passed it on may have seen no other history
 	case !isForgery(err):
 		x.log.Warn("entry could not be checked", "err", err)
@@ -68,11 +68,20 @@ func (x *Exchange) Receive(ctx context.Context, from peer.ID, data []byte) {
 		return // Judge had it, and accepts no such thing
 	}
 	author := ledger.AuthorIDOf(p.Inception)
-	if head, err := x.Ledger.Head(author); err == nil && p.Index < head.Size {
-		x.adoptCosignatures(ctx, author, p.Checkpoint)
-		return
-	}
 	c := catchUp{author: author, from: from, size: p.Index + 1}
+	if head, err := x.Ledger.Head(author); err == nil {
+		var behind *ledger.Behind
+		e, err := x.Ledger.Check(p)
+		if errors.As(err, &behind) && behind.Keys {
+			c.keys = len(p.KeyEvents)
+			if e.Type == ledger.TypeRotate || e.Type == ledger.TypeRecover || e.Type == ledger.TypeRetire {
+				c.keys++
+			}
+		} else if p.Index < head.Size {
+			x.adoptCosignatures(ctx, author, p.Checkpoint)
+			return
+		}
+	}
 	if len(x.witnesses.keys) > 0 {
 		c.signed = p.Checkpoint // who passed it on may not have kept its cosignatures
 	}
@@ -82,6 +91,9 @@ func (x *Exchange) Receive(ctx context.Context, from peer.ID, data []byte) {
 // isForgery tells whether err speaks against what was sent, rather than of
 // trouble on this node.
 func isForgery(err error) bool {
+	if errors.Is(err, ledger.ErrSuperseded) {
+		return false // of who has not heard of it
+	}
 	for _, e := range []error{
 		ledger.ErrBadAuthor, ledger.ErrBadKey, ledger.ErrBadEntry, ledger.ErrBadSignature, ledger.ErrBadCheckpoint,
 		ledger.ErrBadProof, ledger.ErrBadRange, ledger.ErrWrongAuthor, ledger.ErrWrongNetwork, ledger.ErrTooLarge,

@@ -2,11 +2,9 @@ package exchange
 
 import (
 	"fmt"
-	"log/slog"
 	"testing"
 
 	"github.com/dockchains/dockchain/ledger/quota"
-	"github.com/dockchains/dockchain/reputation"
 )
 
 func defaultLimits(t *testing.T) *limits {
@@ -23,10 +21,8 @@ func defaultLimits(t *testing.T) *limits {
 func TestUselessEvidenceCosts(t *testing.T) {
 	t.Parallel()
 	r := newRotated(t)
-	x := &Exchange{
-		Config: Config{Ledger: r.history("1").ledger, Reputation: reputation.New(reputation.Config{})},
-		log:    slog.New(slog.DiscardHandler), holdings: newHoldings(),
-	}
+	x := newListener(t)
+	x.Ledger = r.history("1").ledger
 	var err error
 	if x.limits, err = newLimits(quota.Config{PeerEvidence: quota.Rate{PerSecond: 1e-6, Burst: 2}}); err != nil {
 		t.Fatal(err)

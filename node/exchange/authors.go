@@ -187,6 +187,7 @@ func (x *Exchange) changeKeysLocked(ctx context.Context, successor bool, write f
 		}
 		to.Next, to.NextThreshold = []string{upcoming.Public().Fingerprint()}, 1
 	}
+	frozen := x.isFrozen(x.Me.ID)
 	p, err := write(next, to)
 	if err != nil {
 		return nil, err
@@ -195,6 +196,9 @@ func (x *Exchange) changeKeysLocked(ctx context.Context, successor bool, write f
 	keys, err := x.Ledger.Keys(x.Me.ID)
 	if err == nil {
 		_, err = x.Me.Files.Settle(keys)
+	}
+	if frozen {
+		return p, errors.Join(err, x.refold(ctx, x.Me.ID))
 	}
 	return p, errors.Join(err, x.indexOwn(ctx, p))
 }

@@ -41,6 +41,7 @@ type catchUp struct {
 	size   uint64 // entries that the log is known to have
 	signed []byte // a checkpoint with cosignatures to keep, if it becomes the newest
 	tries  int    // so far
+	keys   int    // changes of keys that the log is known to have, if there are more than here
 }
 
 // Connected is called for each new peer: its logs are compared with ours, and
@@ -142,8 +143,13 @@ func (x *Exchange) teller(c catchUp) peer.ID {
 // be. Whoever passes news on may not have caught up with it yet.
 func (x *Exchange) tryLater(c catchUp) {
 	head, err := x.Ledger.Head(c.author)
-	if err != nil && !notFound(err) || head.Size >= c.size || x.isFrozen(c.author) {
+	if err != nil && !notFound(err) {
 		return
+	}
+	if changes, err := x.Ledger.KeyChanges(c.author); c.keys == 0 || err != nil || changes >= c.keys {
+		if head.Size >= c.size || x.isFrozen(c.author) {
+			return
+		}
 	}
 	pause := firstRetry << c.tries
 	if c.tries++; c.tries == catchUpTries {

@@ -134,6 +134,8 @@ type Exchange struct {
 	blobLock  keyedMutex       // one download of a digest at a time
 	logLock   keyedMutex       // one catch-up of an author at a time
 	sought    sought           // cosignatures, of an author at a time
+	refolding keyedMutex       // one change of what stands of a log at a time
+	weighed   weighedHeads     // those of logs that contradict what is here
 	publish   sync.Mutex       // one release at a time: sequence numbers are in order
 	own       ownLog
 	transfer  transfers
@@ -190,6 +192,9 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Exchange, error) {
 	if err := x.holdReleased(ctx); err != nil {
 		return nil, fmt.Errorf("holding own releases: %w", err)
 	}
+	if err := x.forgetRefolded(); err != nil {
+		return nil, err
+	}
 	if _, err := x.indexMissing(ctx, nil); err != nil {
 		return nil, fmt.Errorf("bringing the index up to the ledger: %w", err)
 	}
@@ -233,10 +238,14 @@ func (x *Exchange) indexMissing(ctx context.Context, report func(Progress)) (int
 		}
 		for _, h := range heads {
 			after = h.Author
+			stands, err := x.Ledger.StandingSize(h.Author)
+			if err != nil {
+				return n, err
+			}
 			if err := x.heads.Set(reconcile.Head{Author: h.Author, Size: h.Size, Root: h.Root}); err != nil {
 				return n, err
 			}
-			got, err := x.indexLog(ctx, h.Author, applied[h.Author], h.Size)
+			got, err := x.indexLog(ctx, h.Author, applied[h.Author], stands)
 			if err != nil {
 				return n, fmt.Errorf("indexing author %s: %w", h.Author, err)
 			}
@@ -287,6 +296,40 @@ func (x *Exchange) apply(entries []*ledger.Entry) error {
 	x.noteGrowth(entries)
 	x.noteStanding(entries)
 	return errors.Join(x.noteHeads(entries), x.noteStored(entries), x.noteVouches(entries))
+}
+
+// forgetRefolded has the logs folded anew that did not only grow: the index may
+// not have heard of it before the node stopped.
+func (x *Exchange) forgetRefolded() error {
+	authors, err := x.Store.Refolded()
+	if err != nil {
+		return err
+	}
+	for _, author := range authors {
+		if err := x.Index.Forget(author); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refold folds a log anew of which other entries stand than before.
+func (x *Exchange) refold(ctx context.Context, author ledger.AuthorID) error {
+	unlock, err := x.refolding.lock(ctx, string(author))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	stands, err := x.Ledger.StandingSize(author)
+	if err != nil {
+		return err
+	}
+	if err := x.Index.Forget(author); err != nil {
+		return err
+	}
+	_, err = x.indexLog(context.WithoutCancel(ctx), author, 0, stands)
+	x.judgeAnew()
+	return err
 }
 
 // RebuildIndex drops the catalogue and folds it anew from the ledger. It

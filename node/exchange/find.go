@@ -249,7 +249,7 @@ func (x *Exchange) adopt(ctx context.Context, t target, proved *ledger.Proved, f
 		if err := x.CatchUp(ctx, ledger.AuthorIDOf(proved.Inception), from); err != nil {
 			x.log.Debug("release without its log", "peer", from, "err", err)
 		}
-	} else if err != nil && !errors.Is(err, ledger.ErrFork) {
+	} else if err != nil && !errors.Is(err, ledger.ErrFork) && !errors.Is(err, ledger.ErrSuperseded) {
 		x.blame(from, reputation.BadSignature)
 	}
 	return x.consider(ctx, t, proved)

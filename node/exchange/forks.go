@@ -1,10 +1,10 @@
 package exchange
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -12,10 +12,6 @@ import (
 	"github.com/dockchains/dockchain/ledger/evidence"
 	"github.com/dockchains/dockchain/reputation"
 )
-
-// FaultFork is the Kind of a ledger.Fault whose Evidence is an encoded
-// evidence.Proof. The other one is ledger.FaultState.
-const FaultFork = "two histories"
 
 // What proves a fault is gossiped on a topic of its own as it is kept, in one of
 // two encodings that no bytes have in common: evidence.Proof, or ledger.Proved
@@ -47,10 +43,10 @@ func (x *Exchange) isFrozen(author ledger.AuthorID) bool {
 // convict freezes the log of an author who contradicts itself and tells others.
 // That it fails changes nothing about what was refused.
 func (x *Exchange) convict(ctx context.Context, author ledger.AuthorID, prove func() (*evidence.Proof, error)) {
-	if x.isFrozen(author) {
+	data, err := x.freezeBy(ctx, prove)
+	if errors.Is(err, errReplaced) || errors.Is(err, errKnown) {
 		return
 	}
-	data, err := x.freezeBy(ctx, prove)
 	if err != nil {
 		x.log.Warn("contradiction is not kept", "author", author, "err", err)
 		return
@@ -83,46 +79,56 @@ func (x *Exchange) publishEvidence(ctx context.Context, data []byte) {
 	}
 }
 
-// errReplaced is a contradiction by keys that the author has replaced since:
-// whoever stole them can sign a second history, and convicts nobody by it.
-var errReplaced = errors.New("the author has replaced the keys that signed the other history")
+// errReplaced is a contradiction between histories of which the author's next
+// keys have decided which stands: it convicts nobody.
+var errReplaced = errors.New("the author's next keys have decided between these histories")
+
+// errKnown is a contradiction that says nothing more than what is kept.
+var errKnown = errors.New("as much is known of this author")
 
 // freeze keeps a verified proof against an author whose log is here.
 func (x *Exchange) freeze(ctx context.Context, fork *evidence.Fork, data []byte) error {
-	replaced, err := x.isReplaced(ctx, fork)
-	if err != nil {
+	f := ledger.Fault{Kind: ledger.FaultFork, Common: fork.Stand(), Evidence: data}
+	if fork.Final {
+		f.Kind = ledger.FaultKeys
+	} else if replaced, err := x.isReplaced(ctx, fork); err != nil {
 		return err
-	}
-	if replaced {
+	} else if replaced || fork.Superseded {
 		return errReplaced
 	}
-	if err := x.Ledger.Freeze(ctx, fork.Author, ledger.Fault{Kind: FaultFork, Evidence: data}); err != nil {
+	fresh, err := x.Ledger.Freeze(ctx, fork.Author, f)
+	switch {
+	case errors.Is(err, ledger.ErrSuperseded):
+		return errReplaced
+	case err != nil:
 		return err
+	case !fresh:
+		return errKnown
 	}
 	x.judgeAnew()
 	x.Reputation.Observe(authorSubject(fork.Author), reputation.BadSignature, 1)
-	x.log.Warn("log is frozen: its author signed two histories", "author", fork.Author, "diverged", fork.Diverged)
-	return nil
+	x.log.Warn("log is frozen: its author signed two histories", "author", fork.Author, "stands", f.Common, "final", f.Final())
+	return x.refold(ctx, fork.Author)
 }
 
-// isReplaced tells whether every side of a fork that is not of the log here was
-// signed by keys that the log here replaced.
+// isReplaced tells whether the log here decides between the sides of a fork: each
+// that is not of it was given up.
 func (x *Exchange) isReplaced(ctx context.Context, fork *evidence.Fork) (bool, error) {
 	head, err := x.Ledger.Head(fork.Author)
 	if err != nil {
 		return false, err
 	}
-	past, err := x.pastKeys(ctx, fork.Author)
-	if err != nil || len(past) == 0 {
+	changes, err := x.Ledger.KeyChanges(fork.Author)
+	if err != nil || changes == 0 {
 		return false, err
 	}
 	for _, side := range []evidence.Side{fork.Older, fork.Newer} {
 		if x.isOurs(ctx, fork.Author, head, side.Checkpoint) {
 			continue
 		}
-		wasHere := func(keys []ledger.PublicKey) bool { return slices.Equal(keys, side.Keys.Keys) }
-		if !slices.ContainsFunc(past, wasHere) {
-			return false, nil
+		given, err := x.Ledger.GivenUp(fork.Author, side.Size, side.Keys)
+		if err != nil || !given {
+			return false, err
 		}
 	}
 	return true, nil
@@ -137,32 +143,6 @@ func (x *Exchange) isOurs(ctx context.Context, author ledger.AuthorID, head ledg
 	return err == nil && ledger.CheckConsistency(proof, c, ledger.Checkpoint{Size: head.Size, Root: head.Root}) == nil
 }
 
-// pastKeys are those that spoke for an author once and do not any more.
-func (x *Exchange) pastKeys(ctx context.Context, author ledger.AuthorID) ([][]ledger.PublicKey, error) {
-	now, err := x.Ledger.Keys(author)
-	if err != nil {
-		return nil, err
-	}
-	p, err := x.Ledger.Prove(ctx, author, 0)
-	if err != nil {
-		return nil, err
-	}
-	if _, _, err := p.Verify(); err != nil {
-		return nil, err
-	}
-	var past [][]ledger.PublicKey
-	for _, event := range p.KeyEvents {
-		before, err := p.KeysAt(event.Index)
-		if err != nil {
-			return nil, err
-		}
-		if !slices.Equal(before.Keys, now.Keys) {
-			past = append(past, before.Keys)
-		}
-	}
-	return past, nil
-}
-
 // judgeEvidence verifies what is gossiped against an author, and freezes the
 // author's log if it holds. About an author of whom nothing is here it is not
 // passed on: anybody can make authors to convict. known tells that the author was
@@ -172,8 +152,8 @@ func (x *Exchange) judgeEvidence(ctx context.Context, from peer.ID, data []byte)
 	if err != nil {
 		return x.judgeState(ctx, from, data)
 	}
-	if x.isFrozen(proof.Proved.Author()) {
-		return Ignore, true // and has been passed on when it was
+	if x.knows(proof.Proved.Author(), data) {
+		return Ignore, true // and has been passed on when it was new
 	}
 	fork, err := proof.Verify()
 	if err == nil && fork.Older.Origin != ledger.Origin(x.Ledger.Network(), fork.Author) {
@@ -186,9 +166,15 @@ func (x *Exchange) judgeEvidence(ctx context.Context, from peer.ID, data []byte)
 	}
 	if err := x.freeze(ctx, fork, data); err != nil {
 		x.log.Debug("evidence is not kept", "author", fork.Author, "err", err)
-		return Ignore, false
+		return Ignore, errors.Is(err, errKnown)
 	}
 	return Accept, false
+}
+
+// knows tells whether this evidence is kept already.
+func (x *Exchange) knows(author ledger.AuthorID, data []byte) bool {
+	f, err := x.Ledger.Fault(author)
+	return err == nil && bytes.Equal(f.Evidence, data)
 }
 
 // judgeState judges the evidence of a wrong state.
@@ -206,6 +192,9 @@ func (x *Exchange) judgeState(ctx context.Context, from peer.ID, data []byte) (_
 		x.judgeAnew()
 		x.Reputation.Observe(authorSubject(p.Author()), reputation.BadSignature, 1)
 		x.log.Warn("log is frozen: its author committed to a wrong state", "author", p.Author())
+		if err := x.refold(ctx, p.Author()); err != nil {
+			x.log.Warn("log is not indexed anew", "author", p.Author(), "err", err)
+		}
 		return Accept, false
 	case errors.As(err, &behind) || !isForgery(err):
 		return Ignore, false

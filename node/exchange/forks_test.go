@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"testing"
 
@@ -86,10 +87,8 @@ func TestReplacedKeysConvictNobody(t *testing.T) {
 	t.Parallel()
 	r := newRotated(t)
 	ours := r.history("1", "rotate", "2")
-	x := &Exchange{
-		Config: Config{Ledger: ours.ledger, Reputation: reputation.New(reputation.Config{})},
-		log:    slog.New(slog.DiscardHandler), holdings: newHoldings(), limits: defaultLimits(t),
-	}
+	x := newListener(t)
+	x.Ledger = ours.ledger
 	stolen := against(t, ours, r.history("stolen"))
 	if got := x.JudgeEvidence(t.Context(), "thief", stolen); got != Ignore || x.isFrozen(r.id) {
 		t.Errorf("a history under stolen keys that were replaced: judged %v, frozen %v", got, x.isFrozen(r.id))
@@ -101,8 +100,8 @@ func TestReplacedKeysConvictNobody(t *testing.T) {
 	if got := x.JudgeEvidence(t.Context(), "peer", forked); got != Ignore {
 		t.Errorf("the same again: judged %v", got)
 	}
-	if err := x.CatchUp(t.Context(), r.id, "peer"); err == nil {
-		t.Error("a frozen log grew")
+	if _, err := ours.ledger.Append(t.Context(), r.id, []ledger.Key{r.next}, &ledger.Revoke{Repo: "app", Tag: "1"}); !errors.Is(err, ledger.ErrFrozen) {
+		t.Errorf("signing in a frozen log: %v", err)
 	}
 }
 

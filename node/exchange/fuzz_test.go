@@ -26,7 +26,7 @@ func steadyAuthor(t testing.TB) *author {
 
 // newListener is as much of an exchange as hears and answers peers, over a store
 // of its own.
-func newListener(f *testing.F) *Exchange {
+func newListener(f testing.TB) *Exchange {
 	f.Helper()
 	log := slog.New(slog.DiscardHandler)
 	s, err := store.Open(f.TempDir(), log)

@@ -65,9 +65,7 @@ func (x *Exchange) catchUp(ctx context.Context, author ledger.AuthorID, from pee
 	if err != nil && !notFound(err) {
 		return err
 	}
-	if x.isFrozen(author) {
-		return fmt.Errorf("catching up with the log of %s: %w", author, ledger.ErrFrozen)
-	}
+	wasFrozen := x.isFrozen(author)
 	if head.Size == 0 && first == nil { // who gave an answer already was charged for it
 		if err := x.mayBegin(author, from); err != nil {
 			return fmt.Errorf("asking for the log of %s: %w", author, err)
@@ -76,13 +74,28 @@ func (x *Exchange) catchUp(ctx context.Context, author ledger.AuthorID, from pee
 	p := &pull{x: x, author: author, from: from, head: head}
 	err = p.run(ctx, first)
 	x.limits.noteRefused(author, err)
-	if ierr := x.indexGrown(context.WithoutCancel(ctx), author, head.Size); ierr != nil {
+	if ierr := x.indexChanged(context.WithoutCancel(ctx), author, head, wasFrozen); ierr != nil {
 		err = errors.Join(err, fmt.Errorf("indexing the log of %s: %w", author, ierr))
 	}
 	if err != nil {
 		return fmt.Errorf("catching up with the log of %s: %w", author, err)
 	}
 	return nil
+}
+
+// indexChanged folds what is new of a log since it had a head: all of it, if it
+// was replaced, or if other entries stand than before.
+func (x *Exchange) indexChanged(ctx context.Context, author ledger.AuthorID, was ledger.Head, wasFrozen bool) error {
+	head, err := x.Ledger.Head(author)
+	if was.Size == 0 && !x.isFrozen(author) || notFound(err) || err == nil && head.Root == was.Root && head.Size == was.Size {
+		return x.indexGrown(ctx, author, was.Size)
+	}
+	root, rerr := x.Ledger.RootAt(author, min(was.Size, head.Size))
+	if err == nil && !wasFrozen && !x.isFrozen(author) && was.Size <= head.Size && rerr == nil && root == was.Root {
+		return x.indexGrown(ctx, author, was.Size)
+	}
+	x.keepCosignedHead(author)
+	return errors.Join(err, x.refold(ctx, author), x.heads.Set(reconcile.Head{Author: author, Size: head.Size, Root: head.Root}))
 }
 
 // indexGrown folds what is new of a log since it had a size.
@@ -183,12 +196,8 @@ func (p *pull) extend(ctx context.Context, part *reconcile.Part) error {
 		return nil
 	case errors.Is(err, ledger.ErrShrunk) && len(leaves) == 0: // the peer is behind
 		return nil
-	case errors.Is(err, ledger.ErrBadRange) && p.head.Size > 0:
-		return errors.Join(err, p.contradicted(ctx, nil))
-	case errors.Is(err, ledger.ErrFork):
-		x.convict(ctx, p.author, func() (*evidence.Proof, error) {
-			return evidence.FromCheckpoint(ctx, x.Ledger, p.author, part.Checkpoint)
-		})
+	case p.head.Size > 0 && isOtherwise(err, len(leaves)):
+		return p.weigh(ctx, err, func() error { return p.contradicted(ctx, nil) })
 	default:
 		p.refused(ctx, err)
 	}
@@ -272,9 +281,11 @@ func (p *pull) far(ctx context.Context, part *reconcile.Part) error {
 		return p.broken(part.Size)
 	case errors.Is(err, ledger.ErrShrunk):
 		return nil // the peer is behind
-	case errors.Is(err, ledger.ErrFork):
-		p.x.convict(ctx, p.author, func() (*evidence.Proof, error) { return evidence.FromProved(ctx, p.x.Ledger, target) })
-		return err
+	case errors.Is(err, ledger.ErrFork), errors.Is(err, ledger.ErrFrozen):
+		return p.weigh(ctx, err, func() error {
+			p.x.convict(ctx, p.author, func() (*evidence.Proof, error) { return evidence.FromProved(ctx, p.x.Ledger, target) })
+			return nil
+		})
 	case err != nil:
 		p.refused(ctx, err)
 		return err
@@ -311,8 +322,8 @@ func (p *pull) climb(ctx context.Context, a *ledger.Approach, target *ledger.Pro
 			return errors.Join(err, p.x.Ledger.Unstage(ctx, p.author))
 		}
 		done, err := a.Add(ctx, part.Leaves, part.Growth)
-		if errors.Is(err, ledger.ErrBadRange) {
-			return errors.Join(err, p.contradicted(ctx, target))
+		if errors.Is(err, ledger.ErrBadRange) || errors.Is(err, ledger.ErrFrozen) {
+			return p.weigh(ctx, err, func() error { return p.contradicted(ctx, target) })
 		}
 		if err != nil {
 			p.refused(ctx, err)

@@ -123,6 +123,10 @@ func (x *Exchange) takeHeads(ctx context.Context, from peer.ID, heads []reconcil
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
+			if isWeighed(err) {
+				x.weighed.note(heads[i])
+				continue
+			}
 			x.log.Debug("not caught up", "peer", from, "author", author, "err", err)
 			if errors.Is(err, ErrOverQuota) {
 				continue // no fault of the peer's, and no reason not to take the next one
@@ -149,11 +153,22 @@ func (x *Exchange) mayTake(h reconcile.Head, from peer.ID) error {
 // entries, or others in the same number.
 func (x *Exchange) worthAsking(h reconcile.Head) bool {
 	mine, known := x.heads.Get(h.Author)
-	if known && x.isFrozen(h.Author) {
+	switch {
+	case x.limits.refusedBefore(h.Author) != nil:
 		return false
-	}
-	if x.limits.refusedBefore(h.Author) != nil {
+	case !known:
+		return true
+	case h.Size == mine.Size && h.Root == mine.Root || x.weighed.has(h):
 		return false
+	case h.Size > mine.Size:
+		return true
 	}
-	return !known || h.Size > mine.Size || h.Size == mine.Size && h.Root != mine.Root
+	root, err := x.Ledger.RootAt(h.Author, h.Size)
+	return err == nil && root != h.Root
+}
+
+// isWeighed says of the outcome of a catch-up that a log was read and weighed, and
+// changed nothing.
+func isWeighed(err error) bool {
+	return errors.Is(err, ledger.ErrFork) || errors.Is(err, ledger.ErrFrozen) || errors.Is(err, ledger.ErrSuperseded)
 }

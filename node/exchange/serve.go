@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -54,6 +55,9 @@ func (x *Exchange) answerReleases(ctx context.Context, _ peer.ID, req []byte) ([
 	size := 0
 	for _, at := range places[:min(len(places), maxReleases)] {
 		p, err := x.Ledger.Prove(ctx, at.Author, at.Index)
+		if errors.Is(err, ledger.ErrNotFound) {
+			continue // it was of a history that was given up
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -165,6 +165,11 @@ func (g *groupWrite) write(group []*commit) error {
 		if r.err = g.admit(r); r.err != nil {
 			continue
 		}
+		if r.first == 0 {
+			if err := g.clearDropped(r.author); err != nil {
+				return err
+			}
+		}
 		if !g.isSettled(r) {
 			if err := g.redo(r.author); err != nil {
 				return err

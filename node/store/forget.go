@@ -46,7 +46,7 @@ func (s *Store) forgetHead(author ledger.AuthorID) error {
 		if err != nil {
 			return err
 		}
-		for _, prefix := range []string{headPrefix, faultPrefix, usagePrefix, stagePrefix, targetPrefix} {
+		for _, prefix := range []string{headPrefix, faultPrefix, usagePrefix, stagePrefix, targetPrefix, replacedPrefix} {
 			if err := txn.Delete([]byte(prefix + string(author))); err != nil {
 				return err
 			}

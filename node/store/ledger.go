@@ -27,7 +27,12 @@ const (
 	itemPrefix  = "ledger/item/"  // + author + "/" + key of the state -> value
 	redoPrefix  = "ledger/redo/"  // + author + "/" + key of the state -> 1 and the value, or 0: gone
 	applyPrefix = "ledger/apply/" // + author -> empty
-	faultPrefix = "ledger/fault/" // + author -> kind, newline, evidence
+	faultPrefix = "ledger/fault/" // + author -> kind, newline, entries that stand, newline, evidence
+
+	// What was replaced at its end is noted for good, for whoever folded the log
+	// into something. While a large one is replaced, it is dropped, items last.
+	replacedPrefix = "ledger/replaced/" // + author -> empty
+	droppedPrefix  = "ledger/dropped/"  // + author -> empty: the items are those of a log that is gone
 
 	// Leaves and hashes beyond the head, up to this size, are staged.
 	stagePrefix  = "ledger/stage/"  // + author -> size, bytes (8 bytes each, big-endian)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -211,10 +212,7 @@ func (l Ledgers) SetFault(ctx context.Context, author ledger.AuthorID, f ledger.
 	defer l.s.writing.Unlock()
 	key := faultPrefix + string(author)
 	err := l.s.update(func(txn *badger.Txn) error {
-		if there, err := exists(txn, key); err != nil || there {
-			return err
-		}
-		return txn.Set([]byte(key), append([]byte(f.Kind+"\n"), f.Evidence...))
+		return txn.Set([]byte(key), append(fmt.Appendf(nil, "%s\n%d\n", f.Kind, f.Common), f.Evidence...))
 	})
 	if err != nil {
 		return fmt.Errorf("keeping a fault of %s: %w", author, err)
@@ -230,11 +228,13 @@ func (l Ledgers) Fault(author ledger.AuthorID) (ledger.Fault, error) {
 		if err != nil {
 			return err
 		}
-		kind, evidence, ok := bytes.Cut(b, []byte("\n"))
-		if !ok {
+		kind, rest, _ := bytes.Cut(b, []byte("\n"))
+		common, evidence, ok := bytes.Cut(rest, []byte("\n"))
+		n, err := strconv.ParseUint(string(common), 10, 64)
+		if !ok || err != nil {
 			return ErrCorrupt
 		}
-		f = ledger.Fault{Kind: string(kind), Evidence: evidence}
+		f = ledger.Fault{Kind: string(kind), Common: n, Evidence: evidence}
 		return nil
 	})
 	if errors.Is(err, ErrNotFound) {

@@ -192,12 +192,12 @@ func runLedgerVerify(g *global, stdin io.Reader, name string) error {
 
 // readProof reads no more of a file than a proof may have.
 func readProof(stdin io.Reader, name string) ([]byte, error) {
-	return readFile(stdin, name, api.MaxProof+1)
+	return loadFile(stdin, name, api.MaxProof+1)
 }
 
-// readFile reads a file, or standard input where it is named -: all of it, or one
+// loadFile reads a file, or standard input where it is named -: all of it, or one
 // byte more than max.
-func readFile(stdin io.Reader, name string, max int64) ([]byte, error) {
+func loadFile(stdin io.Reader, name string, max int64) ([]byte, error) {
 	in := stdin
 	if name != "-" {
 		f, err := os.Open(name)

@@ -33,7 +33,7 @@ cosigned.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req := api.PolicyRequest{Ask: ask}
 			if len(args) == 1 {
-				text, err := readPolicy(cmd.InOrStdin(), args[0])
+				text, err := loadPolicy(cmd.InOrStdin(), args[0])
 				if err != nil {
 					return fmt.Errorf("reading the policy: %w", err)
 				}
@@ -49,8 +49,8 @@ cosigned.`,
 // maxPolicy bounds a policy in bytes: it goes to the node in one request.
 const maxPolicy = 512 << 10
 
-func readPolicy(stdin io.Reader, name string) (string, error) {
-	b, err := readFile(stdin, name, maxPolicy)
+func loadPolicy(stdin io.Reader, name string) (string, error) {
+	b, err := loadFile(stdin, name, maxPolicy)
 	switch {
 	case err != nil:
 		return "", err

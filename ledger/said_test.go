@@ -141,7 +141,7 @@ func TestSaidStrictness(t *testing.T) {
 		{"endorse-full", `"role":"security-review"`, `"role":"Review"`},
 		{"endorse-full", `"role":"security-review"`, `"role":"a/b"`},
 		{"endorse-full", `"comment":"read every line"`, `"comment":""`},
-		{"endorse-full", `read every line`, "readline"},
+		{"endorse-full", `read every line`, "read\x7fline"},
 		{"endorse-full", `"role":"security-review","comment":"read every line"`, `"comment":"read every line","role":"security-review"`},
 		{"attest", `"predicateType":"https://slsa.dev/provenance/v1","predicate"`, `"predicateType":"slsa","predicate"`},
 		{"attest", `"predicate":"{\"a\"`, `"predicate":"{ \"a\"`},

@@ -462,7 +462,7 @@ func TestForkedLog(t *testing.T) {
 	ctx, cancel := testnet.Deadline(t)
 	defer cancel()
 	err := l.front.Exchange().CatchUp(ctx, author.ID, l.hostile.ID())
-	if !errors.Is(err, ledger.ErrFrozen) {
+	if !errors.Is(err, ledger.ErrFork) {
 		t.Errorf("catching up with a forked log that is longer: %v", err)
 	}
 	l.keeps(t, author, 3, other, testnet.Invent("app", "2-forked"))

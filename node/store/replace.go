@@ -15,19 +15,11 @@ import (
 // one; a larger log is dropped first and written again, so that a crash in between
 // leaves an author who is unknown, and not a mixture of two logs.
 func (l Ledgers) Replace(ctx context.Context, author ledger.AuthorID, was ledger.Head, first uint64, leaves [][]byte, hashes []tlog.Hash, changes []ledger.Item, head ledger.Head) error {
-	if err := ctx.Err(); err != nil {
+	g, end, err := l.alone(ctx, author)
+	if err != nil {
 		return err
 	}
-	if err := room(l.s.dir); err != nil {
-		return err
-	}
-	defer l.s.hold()()
-	if l.s.closed {
-		return ErrClosed
-	}
-	l.s.commits.settled.forget(author)
-	g := newGroupWrite(l.s.db)
-	defer func() { g.txn.Discard() }()
+	defer end()
 	r := &commit{ctx: ctx, author: author, first: first, leaves: leaves, hashes: hashes, changes: changes, head: head}
 	if err := g.replace(r, was); err != nil {
 		return fmt.Errorf("replacing the log of %s: %w", author, err)

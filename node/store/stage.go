@@ -41,21 +41,31 @@ func stagedSize(txn *badger.Txn, author ledger.AuthorID) (uint64, error) {
 	return st.Size, err
 }
 
-// Stage implements ledger.Stager. A crash in it leaves what was staged before.
-func (l Ledgers) Stage(ctx context.Context, author ledger.AuthorID, first uint64, leaves [][]byte, hashes []tlog.Hash, st ledger.Stage) error {
+// alone begins a write to an author's log beside which there is no other; end ends it.
+func (l Ledgers) alone(ctx context.Context, author ledger.AuthorID) (g *groupWrite, end func(), err error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return nil, nil, err
 	}
 	if err := room(l.s.dir); err != nil {
-		return err
+		return nil, nil, err
 	}
-	defer l.s.hold()()
+	release := l.s.hold()
 	if l.s.closed {
-		return ErrClosed
+		release()
+		return nil, nil, ErrClosed
 	}
 	l.s.commits.settled.forget(author)
-	g := newGroupWrite(l.s.db)
-	defer func() { g.txn.Discard() }()
+	g = newGroupWrite(l.s.db)
+	return g, func() { g.txn.Discard(); release() }, nil
+}
+
+// Stage implements ledger.Stager. A crash in it leaves what was staged before.
+func (l Ledgers) Stage(ctx context.Context, author ledger.AuthorID, first uint64, leaves [][]byte, hashes []tlog.Hash, st ledger.Stage) error {
+	g, end, err := l.alone(ctx, author)
+	if err != nil {
+		return err
+	}
+	defer end()
 	if err := g.stage(author, first, leaves, hashes, st); err != nil {
 		return fmt.Errorf("staging entries of %s: %w", author, err)
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/dockchains/dockchain/ledger/statemap"
 )
 
 // maxBatch bounds the entries that share one checkpoint and one commit.
@@ -242,6 +244,9 @@ func (l *Ledger) sign(s *state, b *batch, jobs []*job) ([]byte, error) {
 	if len(b.jobs) == 0 {
 		return nil, nil
 	}
+	if err := b.sign(s.author); err != nil {
+		return nil, err
+	}
 	keys = slices.DeleteFunc(slices.Clone(keys), func(k Key) bool { return !b.facts.keys.Has(k.Public()) })
 	signed, err := SignCheckpoint(Checkpoint{Origin: Origin(l.network, s.author), Size: b.edge.size, Root: b.edge.root()}, keys...)
 	if err != nil {
@@ -269,7 +274,8 @@ type batch struct {
 	edge   edge
 	facts  *facts
 	jobs   []*job
-	leaves [][]byte
+	roots  []statemap.Hash // of the state after each job
+	leaves [][]byte        // of the jobs that are signed
 	events []KeyEvent
 	hashes []tlog.Hash
 	broken error // the batch cannot be used any more
@@ -279,6 +285,9 @@ type batch struct {
 func (b *batch) past(l *Ledger, s *state) history {
 	return func(to uint64, fn func(*Entry) error) error {
 		if err := l.entries(s.author, 0, min(to, b.first.size), fn); err != nil {
+			return err
+		}
+		if err := b.sign(s.author); err != nil {
 			return err
 		}
 		for index := b.first.size; index < to; index++ {
@@ -295,7 +304,7 @@ func (b *batch) past(l *Ledger, s *state) history {
 }
 
 func (b *batch) add(author AuthorID, j *job, past history) error {
-	index := b.edge.size
+	index := b.first.size + uint64(len(b.jobs))
 	if index >= maxLogSize {
 		return fmt.Errorf("%w: log is full", ErrTooLarge)
 	}
@@ -308,17 +317,34 @@ func (b *batch) add(author AuthorID, j *job, past history) error {
 	if err := b.facts.apply(index, j.statement, past); err != nil {
 		return err
 	}
-	leaf, err := Encode(Place{author, index, b.facts.tree.Root()}, j.statement, j.keys...)
+	b.jobs, b.roots = append(b.jobs, j), append(b.roots, b.facts.tree.Root())
+	if _, ok := j.statement.(keyEvent); ok {
+		return b.sign(author)
+	}
+	return nil
+}
+
+// sign signs, on all cores, what was added and is not signed yet, and adds it to
+// the tree.
+func (b *batch) sign(author AuthorID) error {
+	from := len(b.leaves)
+	b.leaves = append(b.leaves, make([][]byte, len(b.jobs)-from)...)
+	leaves := b.leaves[from:]
+	err := parallel(context.Background(), len(leaves), func(i int) (err error) {
+		j := b.jobs[from+i]
+		leaves[i], err = Encode(Place{author, b.first.size + uint64(from+i), b.roots[from+i]}, j.statement, j.keys...)
+		return err
+	})
 	if err != nil {
 		b.broken = err // the facts are ahead of the log
 		return err
 	}
-	if _, ok := j.statement.(keyEvent); ok {
-		b.events = append(b.events, KeyEvent{Index: index, Entry: leaf})
+	for i, leaf := range leaves {
+		if _, ok := b.jobs[from+i].statement.(keyEvent); ok {
+			b.events = append(b.events, KeyEvent{Index: b.first.size + uint64(from+i), Entry: leaf})
+		}
+		b.hashes = append(b.hashes, b.edge.push(tlog.RecordHash(leaf))...)
 	}
-	b.jobs = append(b.jobs, j)
-	b.leaves = append(b.leaves, leaf)
-	b.hashes = append(b.hashes, b.edge.push(tlog.RecordHash(leaf))...)
 	return nil
 }
 

@@ -292,7 +292,7 @@ func (l *Ledger) replayPart(ctx context.Context, v *state, b *batch, signed bool
 	if err != nil || !signed {
 		return wrong, err
 	}
-	return wrong, parallel(ctx, len(entries), func(i int) error { return entries[i].VerifySignatures(keys[i]) })
+	return wrong, verifyEntries(ctx, entries, keys)
 }
 
 // advance makes v the log with a part behind it.

@@ -128,11 +128,15 @@ func (e *Entry) readPredicate(r *reader, head statementHead) error {
 // nobody else; keys is who spoke for the author before the entry, and of an
 // inception itself.
 func (e *Entry) VerifySignatures(keys KeyState) error {
+	return e.verifySignatures(keys, PublicKey.verify)
+}
+
+func (e *Entry) verifySignatures(keys KeyState, by verifier) error {
 	var err error
 	if k, ok := e.Statement.(keyEvent); ok {
-		err = e.envelope.verifyKeyEvent(keys, k.keySet())
+		err = e.envelope.verifyKeyEvent(keys, k.keySet(), by)
 	} else {
-		err = e.envelope.verify(keys)
+		err = e.envelope.verify(keys, by)
 	}
 	if err != nil {
 		return fmt.Errorf("verifying entry %d of %s: %w", e.Index, e.Author, err)

@@ -122,14 +122,14 @@ func (r *reader) envelope() envelope {
 
 // verify wants every signature to be by one of the author's keys and to verify,
 // and enough of them.
-func (e envelope) verify(keys KeyState) error {
+func (e envelope) verify(keys KeyState, by verifier) error {
 	msg := pae(e.payload)
 	for _, s := range e.signatures {
 		key, ok := keys.byFingerprint(s.keyID)
 		if !ok {
 			return fmt.Errorf("%w: it is by a key that does not speak for the author", ErrBadSignature)
 		}
-		if !key.verify(msg, s.sig) {
+		if !by(key, msg, s.sig) {
 			return fmt.Errorf("%w: the signed bytes were changed, or somebody else signed them", ErrBadSignature)
 		}
 	}

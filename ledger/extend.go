@@ -174,8 +174,7 @@ func (l *Ledger) verify(ctx context.Context, s *state, b *batch, n note) ([]*Ent
 	if err := n.verifyCheckpoint(Origin(l.network, s.author), b.facts.keys.KeyState); err != nil {
 		return nil, err
 	}
-	err = parallel(ctx, len(entries), func(i int) error { return entries[i].VerifySignatures(keys[i]) })
-	if err != nil {
+	if err := verifyEntries(ctx, entries, keys); err != nil {
 		return nil, err
 	}
 	if wrong != nil {
@@ -272,24 +271,32 @@ func decodeEntries(ctx context.Context, author AuthorID, first uint64, leaves []
 // parallel calls fn with 0 to n-1 on all cores. It returns the error of one of
 // the calls that failed.
 func parallel(ctx context.Context, n int, fn func(i int) error) error {
+	if n == 1 {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		return fn(0)
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next atomic.Int64
 	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), (n+7)/8) {
-		workers.Go(func() {
-			for ctx.Err() == nil {
-				i := int(next.Add(1) - 1)
-				if i >= n {
-					return
-				}
-				if err := fn(i); err != nil {
-					cancel(err)
-					return
-				}
+	work := func() {
+		for ctx.Err() == nil {
+			i := int(next.Add(1) - 1)
+			if i >= n {
+				return
 			}
-		})
+			if err := fn(i); err != nil {
+				cancel(err)
+				return
+			}
+		}
 	}
+	for range min(runtime.GOMAXPROCS(0), (n+7)/8) - 1 {
+		workers.Go(work)
+	}
+	work()
 	workers.Wait()
 	return context.Cause(ctx)
 }

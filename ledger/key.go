@@ -11,6 +11,8 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+
+	fast "github.com/dockchains/dockchain/ledger/ed25519"
 )
 
 // algEd25519 is the C2SP signed-note type byte that precedes an Ed25519 key
@@ -33,7 +35,7 @@ func (k PublicKey) Fingerprint() string {
 func (k PublicKey) String() string { return k.Fingerprint() }
 
 func (k PublicKey) verify(msg, sig []byte) bool {
-	return len(sig) == ed25519.SignatureSize && ed25519.Verify(k[:], msg, sig)
+	return fast.Verify(k[:], msg, sig)
 }
 
 // smallOrder holds the y coordinates, little endian, of the points of small
@@ -90,7 +92,7 @@ func (k Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String()) 
 // LogValue keeps the private half out of logs.
 func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
-func (k Key) sign(msg []byte) []byte { return ed25519.Sign(k.private, msg) }
+func (k Key) sign(msg []byte) []byte { return fast.Sign(k.private, msg) }
 
 const pemType = "PRIVATE KEY"
 

@@ -157,8 +157,8 @@ func (r *reader) publicKey() PublicKey {
 
 // verifyKeyEvent wants the keys that the event brings to have signed it, and
 // enough of them to be those that before committed to.
-func (e envelope) verifyKeyEvent(before KeyState, k *KeySet) error {
-	if err := e.verify(k.State()); err != nil {
+func (e envelope) verifyKeyEvent(before KeyState, k *KeySet, by verifier) error {
+	if err := e.verify(k.State(), by); err != nil {
 		return err
 	}
 	committed := 0

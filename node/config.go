@@ -5,10 +5,15 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/dockchains/dockchain/ledger"
 	"github.com/dockchains/dockchain/ledger/quota"
+	"github.com/dockchains/dockchain/node/exchange"
+	"github.com/dockchains/dockchain/node/registry"
+	"github.com/dockchains/dockchain/node/upstream"
+	"github.com/dockchains/dockchain/p2p/swarm"
 )
 
 // Config is everything a node can be told. The zero value of a listener turns
@@ -24,18 +29,64 @@ type Config struct {
 
 	// Registry is the host:port of the OCI registry. Default 127.0.0.1:5000.
 	Registry string
+	// Mirror is the host:port of a registry whose names are all docker.io's, for
+	// Docker's registry-mirrors. Default none.
+	Mirror string
+	// RegistryCert and RegistryKey are PEM files: the registry and the mirror speak
+	// TLS with them. RegistryHtpasswd is a file of the users they serve, NAME:HASH
+	// by line, with bcrypt. All are read again when they change. Off loopback all
+	// three are needed. Default none.
+	RegistryCert, RegistryKey, RegistryHtpasswd string
+	// RegistryHosts are names under which clients know the registry, beside those
+	// of this machine and of RegistryCert. Default none.
+	RegistryHosts []string
 	// API is the host:port of the JSON API and the metrics. Default
 	// 127.0.0.1:4780. The unix socket <home>/api.sock is always there.
 	API string
+	// APICert and APIKey are PEM files, which the API needs off loopback, beside
+	// the token that it always wants. Default none.
+	APICert, APIKey string
 	// Peer holds the multiaddrs that libp2p listens on. Default: port 4747, TCP
 	// and QUIC, on all interfaces.
 	Peer []string
 	// Announce holds the multiaddrs told to peers, where the node cannot see them
 	// itself, as behind a forwarded port. Default: those that it finds out.
 	Announce []string
+	// Reach says whether others can dial this node: auto finds out, public and
+	// private know. Default auto.
+	Reach string
+	// NoRelaying keeps a node that others can dial from relaying, within bounds,
+	// for those that nobody can.
+	NoRelaying bool
+	// PortMapping asks the router (UPnP, NAT-PMP) to forward the ports that libp2p
+	// listens on, unless they are of loopback. Default true.
+	PortMapping bool
 	// BitTorrent is the host:port for ordinary BitTorrent clients. Default
 	// 0.0.0.0:4748.
 	BitTorrent string
+
+	// Door is what clients of the registry may take. Of its fields those that bound
+	// something count; they say their defaults.
+	Door registry.Config
+	// Pull is how images are pulled through the registry. Its fields say their
+	// defaults.
+	Pull exchange.PullConfig
+	// Upstream is how third-party registries are asked, for names as
+	// quay.io/org/app. Its fields say their defaults. Credentials are those that
+	// docker login left, where UpstreamLogin has it.
+	Upstream upstream.Config
+	// UpstreamLogin reads from registries as docker login does. Default true.
+	UpstreamLogin bool
+
+	// Events is the host:port where registries post their notifications to
+	// /events, besides the API's listener. EventsCert and EventsKey are files in
+	// PEM of its certificate, EventsTokenFile holds the bearer token that they
+	// show; default: that of the API. Off loopback both are required. Default:
+	// none.
+	Events, EventsCert, EventsKey, EventsTokenFile string
+	// Notify says what of notifications is kept, and who is told what our own
+	// registry does. Its fields say their defaults.
+	Notify NotifyConfig
 
 	// Bootstrap holds multiaddrs ending in /p2p/ID of nodes to join by.
 	Bootstrap []string
@@ -44,12 +95,37 @@ type Config struct {
 	// MainlineDHT announces image torrents to BitTorrent's own DHT, for ordinary
 	// clients. Default false.
 	MainlineDHT bool
-	// Trackers are announce URLs for image torrents. Default none.
+	// MainlineListen is the UDP host:port of that DHT. Default: any port.
+	MainlineListen string
+	// MainlineBootstrap are the host:port that it starts from. Default: the usual
+	// routers of the internet.
+	MainlineBootstrap []string
+	// LocalDiscovery announces images to ordinary clients on the local network, by
+	// multicast (BEP 14), and looks for them there. Default false.
+	LocalDiscovery bool
+	// Trackers are announce URLs for image torrents. They are put into magnet links
+	// but for those whose URL may hold a passkey. Default none.
 	Trackers []string
+	// WebSeeds are http or https URLs below which the images of this node lie as
+	// directories (BEP 19), as <URL of the API>/webseed/, for magnet links. Default
+	// none.
+	WebSeeds []string
+	// LocalLinks lets trackers and web seeds that a magnet link names be on this
+	// machine and in private networks. Default false.
+	LocalLinks bool
 	// PEX tells ordinary clients of one another. Default true.
 	PEX bool
-	// UploadLimit is the most bytes a second given to peers. Default 0: no limit.
+	// UploadLimit is Bandwidth.Limits.Upload in short. Default 0: no limit.
 	UploadLimit int64
+	// Bandwidth are the rates of traffic with peers, of all and by class, and when
+	// others hold. Default: no limits.
+	Bandwidth Bandwidth
+	// LoopbackLAN takes peers on this machine for the LAN, which is free of the rates
+	// of all. Default false.
+	LoopbackLAN bool
+	// Budget bounds what is open for peers. Its fields default to 768 connections,
+	// 50 of a torrent, 192 peers, and 1 MiB of memory for each connection.
+	Budget Budget
 
 	// WorkBits is the proof of work that this node's author does before its log
 	// begins, once: 2^WorkBits hashes. Each bit more is twice the room at other
@@ -59,6 +135,9 @@ type Config struct {
 	// Quota limits what peers and other authors may bring here. Its fields say
 	// their defaults.
 	Quota quota.Config
+
+	// Storage says what is kept on the disk. Its fields say their defaults.
+	Storage Storage
 
 	// Policy is the file of a C2SP tlog-policy (package policy): the witnesses
 	// that this node's author asks to cosign, under URLs as "https://w.example/"
@@ -101,6 +180,10 @@ func DefaultConfig() Config {
 		BitTorrent: "0.0.0.0:4748",
 		MDNS:       true,
 		PEX:        true,
+
+		PortMapping: true,
+
+		UpstreamLogin: true,
 	}
 }
 
@@ -115,6 +198,9 @@ func Loopback(home string) Config {
 		Peer:       []string{"/ip4/127.0.0.1/tcp/0"},
 		BitTorrent: "127.0.0.1:0",
 		PEX:        true,
+		LocalLinks: true,
+
+		MainlineListen: "127.0.0.1:0",
 	}
 }
 
@@ -130,7 +216,7 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("network: %w", err))
 		}
 	}
-	for name, addr := range map[string]string{"registry": c.Registry, "api": c.API, "bittorrent": c.BitTorrent} {
+	for name, addr := range map[string]string{"registry": c.Registry, "mirror": c.Mirror, "api": c.API, "bittorrent": c.BitTorrent, "events": c.Events, "mainline-listen": c.MainlineListen} {
 		if addr == "" {
 			continue
 		}
@@ -138,10 +224,14 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		}
 	}
-	for name, addr := range map[string]string{"registry": c.Registry, "api": c.API} {
-		if addr != "" && !isLoopback(addr) {
-			errs = append(errs, fmt.Errorf("%s: %s is reachable from outside: only loopback addresses are served", name, addr))
+	for _, u := range c.WebSeeds {
+		if err := swarm.CheckWebSeed(u); err != nil {
+			errs = append(errs, fmt.Errorf("web-seed: %w", err))
 		}
+	}
+	errs = append(errs, c.validateDoors()...)
+	if !slices.Contains([]string{"", "auto", "public", "private"}, c.Reach) {
+		errs = append(errs, fmt.Errorf("reach: %q: want auto, public or private", c.Reach))
 	}
 	if c.WorkBits < -1 || c.WorkBits > quota.MaxWorkBits {
 		errs = append(errs, fmt.Errorf("work: %d bits: want -1 to %d", c.WorkBits, quota.MaxWorkBits))
@@ -152,19 +242,14 @@ func (c Config) Validate() error {
 	if c.WitnessMaxAge < 0 || c.WitnessMaxAge > 0 && !c.RequireWitnesses {
 		errs = append(errs, fmt.Errorf("witness-max-age: %v: want a time from 0, and require-witnesses", c.WitnessMaxAge))
 	}
+	errs = append(errs, c.validateEvents(), c.validateBandwidth())
+	if c.Storage.KeepSeeders < 0 || c.Storage.Quota < 0 || c.Storage.Lend < 0 {
+		errs = append(errs, errors.New("storage: quota, lend and keep-seeders are numbers from 0"))
+	}
 	if err := c.Quota.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("quota: %w", err))
 	}
 	return errors.Join(errs...)
-}
-
-func isLoopback(addr string) bool {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // The files of a data directory, besides blobs/ and staging/ of package blobs.

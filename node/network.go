@@ -14,7 +14,17 @@ import (
 )
 
 // network is the host as the exchange sees it.
-type network struct{ *p2p.Host }
+type network struct {
+	*p2p.Host
+	node *Node
+}
+
+// Request counts the answer as downloaded.
+func (n network) Request(ctx context.Context, to peer.ID, op string, req []byte) ([]byte, error) {
+	b, err := n.Host.Request(ctx, to, op, req)
+	n.node.swarm.Downloaded(n.node.classOf(to), len(b))
+	return b, err
+}
 
 func (n network) Connected() []peer.ID {
 	var out []peer.ID
@@ -32,6 +42,7 @@ func (n network) PeerInfos() []exchange.PeerInfo {
 	for i, p := range peers {
 		out[i] = exchange.PeerInfo{ID: p.ID, Status: exchange.PeerStatus{
 			ID: p.ID.String(), Addrs: p.Addrs, Connected: true,
+			Direction: p.Direction, Road: string(p.Road), Near: p.Near, Punched: p.Punched,
 			LatencyMS: float64(p.Latency.Microseconds()) / 1000, Agent: p.Agent,
 		}}
 	}
@@ -48,7 +59,11 @@ func (n *Node) joinRoads() {
 	n.host.OnConnect(x.Connected)
 	for _, op := range x.Operations() {
 		n.host.Handle(op.Name, op.MaxAnswer, func(ctx context.Context, from peer.ID, req []byte) ([]byte, error) {
+			if err := n.mayGive(op.Name); err != nil {
+				return nil, err
+			}
 			b, err := op.Answer(ctx, from, req)
+			n.awaitUpload(ctx, from, len(b))
 			return b, remoteError(err)
 		})
 	}
@@ -80,12 +95,38 @@ func remoteError(err error) error {
 	return err
 }
 
+// reachOf says the setting in the words of the host.
+func reachOf(s string) p2p.Reach {
+	if s == "auto" {
+		return p2p.ReachAuto
+	}
+	return p2p.Reach(s)
+}
+
 func (n *Node) dialSwarm(ctx context.Context, id string) (net.Conn, error) {
 	p, err := peer.Decode(id)
 	if err != nil {
 		return nil, err
 	}
 	return n.host.DialStream(ctx, p)
+}
+
+// cardOf is what others must know of a peer to dial it.
+func (n *Node) cardOf(id string) []byte {
+	p, err := peer.Decode(id)
+	if err != nil {
+		return nil
+	}
+	return n.host.Card(p)
+}
+
+// meetPeer remembers how a peer can be reached that another one introduced.
+func (n *Node) meetPeer(id string, card []byte) error {
+	p, err := peer.Decode(id)
+	if err != nil {
+		return err
+	}
+	return n.host.Meet(p, card)
 }
 
 // knownPeers are the addresses of peers met before, best first.

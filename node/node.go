@@ -34,10 +34,13 @@ import (
 	"github.com/dockchains/dockchain/ledger"
 	"github.com/dockchains/dockchain/ledger/witness"
 	"github.com/dockchains/dockchain/node/api"
+	"github.com/dockchains/dockchain/node/bandwidth"
 	"github.com/dockchains/dockchain/node/blobs"
 	"github.com/dockchains/dockchain/node/exchange"
+	"github.com/dockchains/dockchain/node/notify"
 	"github.com/dockchains/dockchain/node/registry"
 	"github.com/dockchains/dockchain/node/store"
+	"github.com/dockchains/dockchain/node/upstream"
 	"github.com/dockchains/dockchain/p2p"
 	"github.com/dockchains/dockchain/p2p/swarm"
 	"github.com/dockchains/dockchain/reputation"
@@ -53,17 +56,25 @@ type Node struct {
 	ledger     *ledger.Ledger
 	index      *index.Index
 	reputation *reputation.Book
-	host       *p2p.Host    // nil offline
-	swarm      *swarm.Swarm // nil offline
+	host       *p2p.Host           // nil offline
+	swarm      *swarm.Swarm        // nil offline
+	bandwidth  *bandwidth.Governor // nil offline
 	witness    *witness.Witness
+	notify     *notify.Service
 	exchange   *exchange.Exchange
+	registry   *registry.Registry
+	upstream   *upstream.Client // nil offline
 	handler    http.Handler
 
 	token     string
 	apiTCP    net.Listener // nil when off
 	apiSocket net.Listener
-	registry  net.Listener // nil when off
-	closers   []func() error
+	front     net.Listener // of the registry; nil when off
+	mirror    net.Listener // of docker.io; nil when off
+	events    *eventsDoor  // nil when off
+
+	registryDoor, apiDoor api.Door
+	closers               []func() error
 }
 
 // New opens a node, with its listeners bound, so that addresses and failures are
@@ -106,21 +117,39 @@ func open(cfg Config, log *slog.Logger, online bool) (_ *Node, err error) {
 	n.ledger.Require(rule)
 	x := exchange.Config{
 		Me: me, Store: n.store, Blobs: n.blobs, Ledger: n.ledger, Index: n.index, Reputation: n.reputation,
-		Importers: importers(n.blobs), Exporters: exporters(n.blobs), Engine: dockerEngine{n.blobs},
-		Quota: n.cfg.Quota, Witness: n.witness, Rule: rule, Now: cfg.Now,
+		Importers: importers(n.blobs), Exporters: exporters(), Engine: dockerEngine{},
+		Quota: n.cfg.Quota, Witness: n.witness, Rule: rule, Pulling: cfg.Pull, Now: cfg.Now,
+		Storage: cfg.Storage, Shelf: registry.NewKeeper(n.store.Registry(), n.blobs),
 	}
 	if online {
 		if err := n.openNetwork(&late); err != nil {
 			return nil, err
 		}
-		x.Net, x.Swarm, x.PeerHints = network{n.host}, n.swarm, n.peerHints
+		x.Net, x.Swarm, x.PeerHints = network{n.host, n}, n.swarm, n.peerHints
+		x.Paused = n.swarm.Paused
+		x.LinkTrackers, x.LinkWebSeeds = openTrackers(cfg.Trackers), cfg.WebSeeds
+		n.upstream = n.openUpstream()
+		x.Upstream = n.upstream
 	}
 	if n.exchange, err = exchange.New(ctx, x, log); err != nil {
 		return nil, err
 	}
+	door := cfg.Door
+	door.Blobs, door.Bucket, door.Exchange, door.Observer = n.blobs, n.store.Registry(), n.exchange, n.notify
+	door.Log, door.Now = log, cfg.Now
+	n.registry, err = registry.New(door)
+	if err != nil {
+		return nil, fmt.Errorf("opening the registry: %w", err)
+	}
+	var turn api.Turn
+	if online {
+		turn = n.awaitTurn
+	}
 	n.handler = api.Handler(backend{n.exchange, n}, api.Options{
-		Version: cfg.Version, Metrics: n.metrics(), Checks: n.checks(), Logs: n.ledger, Log: log,
+		Version: cfg.Version, Metrics: n.metrics(), Checks: n.checks(), Logs: n.ledger, Shelf: n.registry, Log: log,
 		Witness: n.witness.Handler(func(err error) { log.Warn("checkpoint is not cosigned", "err", err) }),
+		WebSeed: n.exchange, Turn: turn,
+		Limits: n.limitsOfAPI(), Statistics: n.notify, Events: n.notify.Handler(""), // the guards before it ask for a token
 	})
 	if online {
 		late.Store(n.exchange)
@@ -156,7 +185,28 @@ func (n *Node) openData(ctx context.Context) (err error) {
 	if err := n.store.LoadReputation(n.reputation); err != nil {
 		return fmt.Errorf("reading reputation: %w", err)
 	}
+	if n.notify, err = notify.New(n.cfg.notify(), n.store.Notify(), n.log); err != nil {
+		return err
+	}
+	n.onClose(n.notify.Close)
 	return nil
+}
+
+// openUpstream makes what asks third-party registries.
+func (n *Node) openUpstream() *upstream.Client {
+	cfg := n.cfg.Upstream
+	if n.cfg.UpstreamLogin && cfg.Credentials == nil {
+		cfg.Credentials = upstream.DockerCredentials
+	}
+	if cfg.UserAgent == "" {
+		cfg.UserAgent = "dockchain/" + n.cfg.Version
+	}
+	if cfg.Now == nil {
+		cfg.Now = n.cfg.Now
+	}
+	c := upstream.New(cfg)
+	n.onClose(c.Close)
+	return c
 }
 
 // openIndex opens the catalogue, or an empty one in place of a damaged one: the
@@ -178,18 +228,20 @@ func (n *Node) openNetwork(late *atomic.Pointer[exchange.Exchange]) (err error) 
 	n.host, err = p2p.New(p2p.Config{
 		Network: n.cfg.Network, Version: n.cfg.Version, Key: key, Listen: n.cfg.Peer, Announce: n.cfg.Announce,
 		Bootstrap: n.cfg.Bootstrap, MDNS: n.cfg.MDNS,
+		LowWater: lowWater(n.cfg.Budget), HighWater: n.cfg.Budget.Peers, Streams: n.cfg.Budget.Connections,
+		Reach: reachOf(n.cfg.Reach), NoRelaying: n.cfg.NoRelaying, PortMapping: n.cfg.PortMapping,
 		Known: n.knownPeers, Seen: n.rememberPeer,
 		Validator: exchange.Records{
-			Check: func(p *ledger.Proved) error {
+			Check: func(p *ledger.Proved) (*ledger.Entry, error) {
 				if x := late.Load(); x != nil {
 					return x.CheckRecord(p)
 				}
-				_, err := n.ledger.Check(p)
+				e, err := n.ledger.Check(p)
 				var behind *ledger.Behind
 				if errors.As(err, &behind) {
-					return nil
+					return e, nil
 				}
-				return err
+				return e, err
 			},
 			Compare: func(a, b *ledger.Proved) {
 				if x := late.Load(); x != nil {
@@ -204,13 +256,16 @@ func (n *Node) openNetwork(late *atomic.Pointer[exchange.Exchange]) (err error) 
 	n.onClose(n.host.Close)
 	n.swarm, err = swarm.New(swarm.Config{
 		Dial: n.dialSwarm, Listen: n.cfg.BitTorrent, DHT: n.cfg.MainlineDHT, Trackers: n.cfg.Trackers,
-		PEX: n.cfg.PEX, UploadLimit: n.cfg.UploadLimit,
+		DHTListen: n.cfg.MainlineListen, DHTBootstrap: n.cfg.MainlineBootstrap, LSD: n.cfg.LocalDiscovery, LocalLinks: n.cfg.LocalLinks,
+		PEX: n.cfg.PEX, Limits: n.cfg.limits(), LoopbackIsLAN: n.cfg.LoopbackLAN,
+		Conns: n.cfg.Budget.Connections, ConnsPerTorrent: n.cfg.Budget.ConnectionsPerTorrent, RequestMemory: n.cfg.Budget.RequestMemory,
 		Resolve: func(ih swarm.Infohash) ([]byte, []swarm.Source, bool) {
 			if x := late.Load(); x != nil {
 				return x.ResolveTorrent(ih)
 			}
 			return nil, nil, false
 		},
+		Card: n.cardOf, Meet: n.meetPeer,
 		Observe: func(peer string, e swarm.Event) {
 			if x := late.Load(); x != nil {
 				x.ObserveSwarm(peer, e)
@@ -221,7 +276,7 @@ func (n *Node) openNetwork(late *atomic.Pointer[exchange.Exchange]) (err error) 
 		return fmt.Errorf("opening the swarm: %w", err)
 	}
 	n.onClose(n.swarm.Close)
-	return nil
+	return n.openBandwidth()
 }
 
 func (n *Node) openAPI() (err error) {
@@ -232,26 +287,25 @@ func (n *Node) openAPI() (err error) {
 		return fmt.Errorf("listening for commands: %w", err)
 	}
 	n.onClose(n.apiSocket.Close)
-	if n.apiTCP, err = n.listen(n.cfg.API); err != nil {
+	if err := n.openDoors(); err != nil {
+		return err
+	}
+	if n.apiTCP, err = n.listen(n.cfg.API, n.apiDoor); err != nil {
 		return fmt.Errorf("listening for the API: %w", err)
 	}
-	if n.registry, err = n.listen(n.cfg.Registry); err != nil {
+	if n.front, err = n.listen(n.cfg.Registry, n.registryDoor); err != nil {
 		return fmt.Errorf("listening for registry clients: %w", err)
 	}
+	if n.mirror, err = n.listen(n.cfg.Mirror, n.registryDoor); err != nil {
+		return fmt.Errorf("listening for clients of the mirror: %w", err)
+	}
+	if n.front != nil {
+		n.notify.SetAddr(n.front.Addr())
+	}
+	if err := n.openEvents(); err != nil {
+		return fmt.Errorf("listening for notifications: %w", err)
+	}
 	return nil
-}
-
-// listen binds a TCP address, or nothing where it is empty.
-func (n *Node) listen(addr string) (net.Listener, error) {
-	if addr == "" {
-		return nil, nil
-	}
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, err
-	}
-	n.onClose(l.Close)
-	return l, nil
 }
 
 func loadOrCreateToken(path string) (string, error) {
@@ -280,14 +334,26 @@ func (n *Node) Run(ctx context.Context) error {
 	if n.host != nil {
 		g.Go(func() error { return n.host.Run(ctx) })
 		g.Go(func() error { return n.swarm.Run(ctx) })
+		g.Go(func() error { return n.bandwidth.Run(ctx) })
+		g.Go(func() error { return n.notify.Run(ctx) })
 		g.Go(func() error { return api.Serve(ctx, n.apiSocket, api.GuardSocket(n.handler)) })
 	}
 	if n.apiTCP != nil {
-		g.Go(func() error { return api.Serve(ctx, n.apiTCP, api.GuardTCP(n.handler, n.token)) })
+		g.Go(func() error { return api.Serve(ctx, n.apiTCP, n.apiDoor.API(n.handler, n.token)) })
 	}
-	if n.registry != nil {
-		h := api.GuardClients(registry.Handler(n.exchange, n.log))
-		g.Go(func() error { return api.Serve(ctx, n.registry, h) })
+	if n.host != nil {
+		g.Go(func() error { return n.registry.Run(ctx) })
+	}
+	if n.front != nil {
+		h := n.registryDoor.Clients(n.withSearch(n.registry.Handler()))
+		g.Go(func() error { return api.Serve(ctx, n.front, h) })
+	}
+	if n.mirror != nil {
+		h := n.registryDoor.Clients(n.registry.Mirror(mirrored))
+		g.Go(func() error { return api.Serve(ctx, n.mirror, h) })
+	}
+	if n.events != nil {
+		g.Go(func() error { return api.Serve(ctx, n.events.listener, n.events.handler) })
 	}
 	return g.Wait()
 }
@@ -310,6 +376,9 @@ func (n *Node) Handler() http.Handler { return n.handler }
 // Exchange is the junction of the roads, for a caller in this process.
 func (n *Node) Exchange() *exchange.Exchange { return n.exchange }
 
+// Registry is what clients push to, for a caller in this process.
+func (n *Node) Registry() *registry.Registry { return n.registry }
+
 // Host is the peer-to-peer host, for a caller in this process; nil offline.
 func (n *Node) Host() *p2p.Host { return n.host }
 
@@ -323,8 +392,14 @@ func (n *Node) Addresses() exchange.Addresses {
 	if n.apiTCP != nil {
 		a.API = n.apiTCP.Addr().String()
 	}
-	if n.registry != nil {
-		a.Registry = n.registry.Addr().String()
+	if n.front != nil {
+		a.Registry = n.front.Addr().String()
+	}
+	if n.mirror != nil {
+		a.Mirror = n.mirror.Addr().String()
+	}
+	if n.events != nil {
+		a.Events = n.events.listener.Addr().String()
 	}
 	return a
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 
@@ -40,10 +41,7 @@ func (n *Node) rememberPeer(id peer.ID, addrs []string) {
 
 // peerHints are the addresses that a magnet link of ours carries.
 func (n *Node) peerHints() (libp2p, bittorrent []string) {
-	libp2p = n.host.Addrs()
-	if len(libp2p) > maxHints {
-		libp2p = libp2p[:maxHints]
-	}
+	libp2p = n.host.Hints(maxHints)
 	if host, _, err := net.SplitHostPort(n.swarm.Addr()); err == nil && host != "" && !net.ParseIP(host).IsUnspecified() {
 		bittorrent = []string{n.swarm.Addr()}
 	}
@@ -53,6 +51,19 @@ func (n *Node) peerHints() (libp2p, bittorrent []string) {
 // maxHints bounds the libp2p addresses in a magnet link: it must stay short
 // enough to be pasted.
 const maxHints = 2
+
+// openTrackers are those whose URL names no more than a place where anybody may
+// announce: a longer path or a query may be the passkey of this node's user.
+func openTrackers(urls []string) []string {
+	var out []string
+	for _, s := range urls {
+		u, err := url.Parse(s)
+		if err == nil && u.RawQuery == "" && (u.Path == "" || u.Path == "/" || u.Path == "/announce") {
+			out = append(out, s)
+		}
+	}
+	return out
+}
 
 // checks are the conditions of readiness.
 func (n *Node) checks() []api.Check {
@@ -94,12 +105,27 @@ func (n *Node) metrics() http.Handler {
 	gauge("ledger_authors", "Authors whose logs are known.", status(func(s exchange.Status) float64 { return float64(s.Authors) }))
 	gauge("ledger_entries", "Ledger entries known.", status(func(s exchange.Status) float64 { return float64(s.Entries) }))
 	gauge("transfers", "Fetches under way.", status(func(s exchange.Status) float64 { return float64(len(s.Transfers)) }))
+	counter("upstream_bytes_total", "Bytes from third-party registries.", func() float64 { return float64(n.exchange.UpstreamStats().Bytes) })
+	counter("upstream_stale_total", "Answers given of a time when the registry could be asked.", func() float64 { return float64(n.exchange.UpstreamStats().Stale) })
+	if n.upstream != nil {
+		counter("upstream_requests_total", "Requests to third-party registries.", func() float64 { return float64(n.upstream.Stats().Requests) })
+		counter("upstream_transfers_total", "Blobs or parts of them asked of third-party registries.", func() float64 { return float64(n.upstream.Stats().Transfers) })
+		counter("upstream_rate_limited_total", "Times that a third-party registry wanted to be left alone.", func() float64 { return float64(n.upstream.Stats().RateLimited) })
+	}
 	reg.MustRegister(limitMetrics{n.exchange.Limits, n.exchange.QuotaStats})
+	reg.MustRegister(notifyMetrics{n.notify.Stats})
+	reg.MustRegister(storageMetrics{n.exchange.StorageFigures})
 	if n.host == nil {
 		return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
 	}
+	reg.MustRegister(trafficMetrics{n.swarm.Stats, n.bandwidth.Status})
+	counter("swarm_sent_bytes_total", "Bytes of pieces sent to peers.", func() float64 { return float64(n.swarm.Stats().Sent) })
+	counter("swarm_received_bytes_total", "Bytes of pieces received from peers.", func() float64 { return float64(n.swarm.Stats().Received) })
+	counter("swarm_wasted_bytes_total", "Bytes of pieces received that were here already or not asked for.", func() float64 { return float64(n.swarm.Stats().Wasted) })
 	host := n.host.Stats
 	gauge("peers", "Peers connected.", func() float64 { return float64(host().Peers) })
+	reg.MustRegister(roadMetrics{host})
+	counter("dead_connections_total", "Connections closed because they gave no sign of life while in use.", func() float64 { return float64(host().DeadConns) })
 	gauge("gossip_graylisted", "Peers whose gossip is not looked at, for what they sent.", func() float64 { return float64(host().Graylisted) })
 	counter("gossip_accepted_total", "Gossiped entries verified and passed on.", func() float64 { return float64(host().GossipAccepted) })
 	counter("gossip_rejected_total", "Gossiped entries refused.", func() float64 { return float64(host().GossipRejected) })

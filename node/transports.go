@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -57,6 +58,9 @@ func storedRoot(b *blobs.Store, ref string) (image.Descriptor, error) {
 	if err := image.CheckDigest(d); err != nil {
 		return image.Descriptor{}, fmt.Errorf("%w: %w", exchange.ErrBadRequest, err)
 	}
+	if _, err := b.Use(d); err != nil && !errors.Is(err, blobs.ErrNotFound) {
+		return image.Descriptor{}, err
+	}
 	f, err := b.Open(d)
 	if errors.Is(err, blobs.ErrNotFound) {
 		return image.Descriptor{}, fmt.Errorf("%w: %w", exchange.ErrNotFound, err)
@@ -85,41 +89,58 @@ func openEngine(ctx context.Context) (*engine.Engine, error) {
 }
 
 // exporters are where a fetched image can be written to.
-func exporters(b *blobs.Store) map[string]exchange.Exporter {
+func exporters() map[string]exchange.Exporter {
 	return map[string]exchange.Exporter{
-		"oci": func(ctx context.Context, root image.Descriptor, path, refName, platform string, report func(string, int64, int64)) error {
-			root, err := pick(ctx, root, platform, b)
+		"oci": func(ctx context.Context, root image.Descriptor, src exchange.Source, path, refName, platform string, report func(string, int64, int64)) error {
+			root, err := pick(ctx, root, platform, src)
 			if err != nil {
 				return err
 			}
-			return transport.WriteLayout(ctx, path, root, refName, b, report)
+			return transport.WriteLayout(ctx, path, root, refName, src, report)
 		},
-		"docker-archive": func(ctx context.Context, root image.Descriptor, path, refName, platform string, report func(string, int64, int64)) (err error) {
+		"docker-archive": func(ctx context.Context, root image.Descriptor, src exchange.Source, path, refName, platform string, report func(string, int64, int64)) (err error) {
 			p, err := parsePlatform(platform)
 			if err != nil {
 				return err
 			}
-			f, err := os.Create(path)
-			if err != nil {
-				return err
-			}
-			defer func() {
-				if err = errors.Join(err, f.Close()); err != nil {
-					err = errors.Join(err, os.Remove(path))
-				}
-			}()
-			return transport.WriteArchive(ctx, f, root, refName, p, b, report)
+			return writeWhole(path, func(w io.Writer) error {
+				return transport.WriteArchive(ctx, w, root, refName, p, src, report)
+			})
 		},
 	}
 }
 
+// writeWhole makes a file that is there when it is whole, and not before; what is
+// not a file, as a pipe, is written to.
+func writeWhole(path string, write func(io.Writer) error) (err error) {
+	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(write(f), f.Close())
+	}
+	part := path + "." + rand.Text()[:6] + ".part"
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	if err = errors.Join(write(f), f.Close()); err == nil {
+		err = os.Rename(part, path)
+	}
+	if err != nil {
+		err = errors.Join(err, os.Remove(part))
+	}
+	return err
+}
+
 // pick is the manifest of one platform, or the whole where none is asked for.
-func pick(ctx context.Context, root image.Descriptor, platform string, b *blobs.Store) (image.Descriptor, error) {
+func pick(ctx context.Context, root image.Descriptor, platform string, src exchange.Source) (image.Descriptor, error) {
 	p, err := parsePlatform(platform)
 	if err != nil || p == nil {
 		return root, err
 	}
-	return image.Select(ctx, root, *p, transport.Documents(b))
+	return image.Select(ctx, root, *p, transport.Documents(src))
 }
 
 func parsePlatform(s string) (*ocispec.Platform, error) {
@@ -152,9 +173,9 @@ func splitPath(s string) (path, ref string) {
 
 // dockerEngine is the Docker Engine, opened for each use: it may be started and
 // stopped while the node runs.
-type dockerEngine struct{ blobs *blobs.Store }
+type dockerEngine struct{}
 
-func (d dockerEngine) Load(ctx context.Context, root image.Descriptor, name, platform string, report func(done, total int64)) error {
+func (dockerEngine) Load(ctx context.Context, root image.Descriptor, src exchange.Source, name, platform string, report func(done, total int64)) error {
 	e, err := openEngine(ctx)
 	if err != nil {
 		return err
@@ -164,6 +185,6 @@ func (d dockerEngine) Load(ctx context.Context, root image.Descriptor, name, pla
 	if err != nil {
 		return err
 	}
-	_, err = e.Load(ctx, root, name, d.blobs, p, func(_ string, done, total int64) { report(done, total) })
+	_, err = e.Load(ctx, root, name, src, p, func(_ string, done, total int64) { report(done, total) })
 	return err
 }

@@ -12,7 +12,8 @@ import (
 // addrPolicy decides which addresses are told to peers and believed from them.
 // A node with a public address announces only public ones, and refuses private
 // ones found in the DHT: they would be dialled in the wrong network. A node
-// with private addresses announces those and leaves out loopback. A node that
+// with private addresses announces those, and the addresses at its relays, and
+// leaves out loopback. A node that
 // has nothing but loopback announces it, so that nodes of one machine find each
 // other.
 type addrPolicy struct {
@@ -29,7 +30,7 @@ func newAddrPolicy(cfg Config) *addrPolicy {
 			p.fixed = append(p.fixed, a)
 		}
 	}
-	p.public.Store(slices.ContainsFunc(p.fixed, isPublic))
+	p.public.Store(slices.ContainsFunc(p.fixed, isPublicDirect))
 	return p
 }
 
@@ -39,10 +40,10 @@ func (p *addrPolicy) announced(all []ma.Multiaddr) []ma.Multiaddr {
 	if len(p.fixed) > 0 {
 		return slices.Clone(p.fixed)
 	}
-	public := slices.ContainsFunc(all, isPublic)
+	public := slices.ContainsFunc(all, isPublicDirect)
 	p.public.Store(public)
 	if public && !p.allowPrivate {
-		return keep(all, isPublic)
+		return keep(all, isPublicDirect)
 	}
 	if beyond := keep(all, func(a ma.Multiaddr) bool { return !manet.IsIPLoopback(a) }); len(beyond) > 0 {
 		return beyond
@@ -57,6 +58,10 @@ func (p *addrPolicy) believed(told []ma.Multiaddr) []ma.Multiaddr {
 	}
 	return told
 }
+
+// isPublicDirect leaves out the addresses at which a relay, which may well be
+// public, takes calls for somebody.
+func isPublicDirect(a ma.Multiaddr) bool { return isPublic(a) && !isRelayed(a) }
 
 // isPublic takes names (/dns4/...) for public: their owner announced them.
 func isPublic(a ma.Multiaddr) bool {

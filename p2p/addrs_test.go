@@ -34,6 +34,7 @@ func TestAddressPolicy(t *testing.T) {
 		private = "/ip4/192.168.1.7/tcp/1"
 		public  = "/ip4/8.8.8.8/tcp/1"
 		name    = "/dns4/node.example.org/tcp/1"
+		relayed = "/ip4/1.2.3.4/tcp/1/p2p/12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo/p2p-circuit"
 	)
 	told := strings.Join([]string{loop, private, public, name}, " ")
 	tests := map[string]struct {
@@ -53,6 +54,7 @@ func TestAddressPolicy(t *testing.T) {
 		},
 		"fixed":          {fixed: []string{name}, own: loop + " " + private, announced: name, believed: public + " " + name},
 		"fixed, private": {fixed: []string{private}, own: loop, announced: private, believed: told},
+		"at a relay":     {own: strings.Join([]string{loop, private, relayed}, " "), announced: private + " " + relayed, believed: told},
 		"nothing":        {own: "", announced: "", believed: told},
 	}
 	for label, tt := range tests {

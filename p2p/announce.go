@@ -137,8 +137,7 @@ func (h *Host) StopProvide(key []byte) { h.plan.remove(string(key), false) }
 // value that the validator refuses (its error), or that is older than the one
 // this node knows (ErrStale), is not kept.
 func (h *Host) PutValue(ctx context.Context, key string, value []byte) error {
-	gate := recordGate{h.cfg.Validator, &h.stats}
-	if err := gate.Validate(key, value); err != nil {
+	if err := h.records.Validate(key, value); err != nil {
 		return fmt.Errorf("putting record: %w", err)
 	}
 	a, err := h.plan.add(key, append(make([]byte, 0, len(value)), value...))

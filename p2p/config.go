@@ -23,6 +23,18 @@ const (
 	ModeClient Mode = "client"
 )
 
+// Reach says whether others can dial a node.
+type Reach string
+
+const (
+	// ReachAuto finds out by asking peers to dial back (AutoNAT).
+	ReachAuto Reach = ""
+	// ReachPublic is for nodes that everybody can dial.
+	ReachPublic Reach = "public"
+	// ReachPrivate is for nodes behind NAT: they ask for a place at relays at once.
+	ReachPrivate Reach = "private"
+)
+
 // Validator judges DHT records. It is called from many goroutines, on bytes
 // from anybody, and before anything is stored or returned.
 type Validator interface {
@@ -69,6 +81,8 @@ type Config struct {
 	// LowWater and HighWater bound the connections: above HighWater the least
 	// useful are closed until LowWater are left. Default 64 and 192.
 	LowWater, HighWater int
+	// Streams bounds the raw streams, all together. Default 768.
+	Streams int
 	// RequestTimeout bounds each half of a direct request: the reading of the
 	// request, its handling and the writing of the answer. Default 30 s.
 	RequestTimeout time.Duration
@@ -82,7 +96,21 @@ type Config struct {
 	// table. Default 5 s.
 	JoinWait time.Duration
 
-	headStart time.Duration // of TCP over QUIC, see tcpFirst
+	// Reach says whether others can dial this node. Default: found out.
+	Reach Reach
+	// NoRelaying keeps a node that others can dial from relaying for those that
+	// nobody can.
+	NoRelaying bool
+	// PortMapping asks the router (UPnP, NAT-PMP) to forward the listening ports.
+	PortMapping bool
+	// RelayBytes is the most that raw streams move through relays in an hour,
+	// in and out. Default 64 MiB; less than 0 for none.
+	RelayBytes int64
+	// DirectPatience is how long a raw stream waits for a direct connection to a
+	// peer that a relay leads to already. Default 4 s.
+	DirectPatience time.Duration
+
+	headStart time.Duration // of TCP over QUIC, see cheapestFirst
 }
 
 var networkName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,47}$`)
@@ -109,12 +137,17 @@ func (c Config) withDefaults() Config {
 	}
 	orInt(&c.LowWater, 64)
 	orInt(&c.HighWater, max(192, c.LowWater))
+	orInt(&c.Streams, 768)
 	orInt(&c.RequestsPerPeer, 16)
 	orInt(&c.Requests, 256)
 	or(&c.RequestTimeout, 30*time.Second)
 	or(&c.Reannounce, 12*time.Hour)
 	or(&c.JoinWait, 5*time.Second)
 	or(&c.headStart, tcpHeadStart)
+	or(&c.DirectPatience, 4*time.Second)
+	if c.RelayBytes == 0 {
+		c.RelayBytes = 64 << 20
+	}
 	return c
 }
 
@@ -149,13 +182,21 @@ func (c Config) Validate() error {
 	default:
 		bad("dht mode %q: want server or client, or nothing for auto", c.DHT)
 	}
+	switch c.Reach {
+	case ReachAuto, ReachPublic, ReachPrivate:
+	default:
+		bad("reach %q: want public or private, or nothing for auto", c.Reach)
+	}
 	if c.LowWater < 1 || c.HighWater < c.LowWater {
 		bad("connection limits %d and %d: want 0 < low <= high", c.LowWater, c.HighWater)
+	}
+	if c.Streams < 1 {
+		bad("limit of %d raw streams: want a positive number", c.Streams)
 	}
 	if c.RequestsPerPeer < 1 || c.Requests < 1 {
 		bad("request limits %d and %d: want positive numbers", c.RequestsPerPeer, c.Requests)
 	}
-	for _, d := range []time.Duration{c.RequestTimeout, c.Reannounce, c.JoinWait} {
+	for _, d := range []time.Duration{c.RequestTimeout, c.Reannounce, c.JoinWait, c.DirectPatience} {
 		if d < 0 {
 			bad("duration %s: want a positive one", d)
 		}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 // bounded is an application that is told only of what is within limits.
@@ -26,7 +27,7 @@ func FuzzGates(f *testing.F) {
 	f.Add("//", []byte{}, 0)
 	f.Add("/pk/x", make([]byte, MaxValue), 100)
 	f.Fuzz(func(t *testing.T, key string, value []byte, limit int) {
-		gate := recordGate{bounded{t}, &counters{}}
+		gate := &recordGate{app: bounded{t}, stats: &counters{}}
 		if err := gate.Validate(key, value); err == nil && gate.stats.badRecords.Load() > 0 {
 			t.Errorf("a good record under %q counts as bad", key)
 		}
@@ -45,6 +46,26 @@ func FuzzGates(f *testing.F) {
 		}})
 		if got := c.judge(t.Context(), "peer", value); (got == Accept) != (len(value) <= limit) {
 			t.Errorf("%d bytes under a limit of %d: %v", len(value), limit, got)
+		}
+	})
+}
+
+// What a peer says that it sees is a public address of QUIC, or is not believed.
+func FuzzOutsideAddr(f *testing.F) {
+	for _, a := range []string{
+		"/ip4/11.0.1.1/udp/4747/quic-v1", "/ip6/2600::1/udp/1/quic-v1", "/ip4/192.168.1.1/udp/4747/quic-v1",
+		"/ip4/11.0.1.1/tcp/4747", "/ip4/11.0.1.1/udp/4747/quic-v1/p2p-circuit", "/dns4/example.org/udp/1/quic-v1",
+	} {
+		f.Add(ma.StringCast(a).Bytes())
+	}
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		a, err := outsideAddr(b)
+		if err != nil {
+			return
+		}
+		if via, relayed := viaOf(a); relayed || !via.IsGlobalUnicast() || via.IsPrivate() || roadOf(a) != RoadQUIC {
+			t.Errorf("%s is believed", a)
 		}
 	})
 }

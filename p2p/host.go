@@ -16,6 +16,7 @@ import (
 	routedhost "github.com/libp2p/go-libp2p/p2p/host/routed"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -33,7 +34,11 @@ type Host struct {
 	plan    *announcements
 	seen    *presence
 	streams streamHandler
+	wires   *wires
+	budget  *relayBudget
+	relays  *relays
 	stats   counters
+	records *recordGate
 	closers []func() error
 
 	kadProto, syncProto, btProto protocol.ID
@@ -47,6 +52,9 @@ type PeerInfo struct {
 	Direction string        // "in" or "out": who opened the oldest connection
 	Agent     string        // printable ASCII, at most 64 bytes
 	Member    bool          // speaks the DHT protocol of this network
+	Road      Road          // that raw streams to it take
+	Near      bool          // on this machine or its local network
+	Punched   bool          // reached through a hole in a NAT
 }
 
 // New binds the listeners and opens the host. Nothing is dialled, gossiped or
@@ -59,7 +67,8 @@ func New(cfg Config, log *slog.Logger) (_ *Host, err error) {
 	prefix := "/dockchain/" + cfg.Network
 	h := &Host{
 		cfg: cfg, log: log, bans: newBans(), policy: newAddrPolicy(cfg),
-		plan: newAnnouncements(), seen: newPresence(),
+		plan: newAnnouncements(), seen: newPresence(), wires: newWires(),
+		budget: newRelayBudget(cfg.RelayBytes), relays: newRelays(),
 		kadProto:  protocol.ID(prefix + "/kad/1.0.0"),
 		syncProto: protocol.ID(prefix + "/sync/1.0.0"),
 		btProto:   protocol.ID(prefix + "/bt/1.0.0"),
@@ -70,10 +79,12 @@ func New(cfg Config, log *slog.Logger) (_ *Host, err error) {
 		}
 	}()
 
-	if h.lib, err = newLibp2p(cfg, h.policy, h.bans, h.btProto); err != nil {
+	if h.lib, err = newLibp2p(cfg, h.policy, h.bans, h.relays, h.btProto); err != nil {
 		return nil, fmt.Errorf("opening libp2p host: %w", err)
 	}
 	h.onClose(h.lib.Close)
+	h.relays.host.Store(h)
+	h.records = &recordGate{app: cfg.Validator, stats: &h.stats}
 
 	if h.dht, err = h.newDHT(protocol.ID(prefix)); err != nil {
 		return nil, fmt.Errorf("opening dht: %w", err)
@@ -89,6 +100,7 @@ func New(cfg Config, log *slog.Logger) (_ *Host, err error) {
 	h.server = newServer(cfg, log, &h.stats)
 	h.lib.SetStreamHandler(h.syncProto, h.server.serve)
 	h.lib.SetStreamHandler(h.btProto, h.acceptStream)
+	h.lib.Network().Notify(&network.NotifyBundle{ConnectedF: h.onConn})
 
 	if err := listen(h.lib, cfg.Listen); err != nil {
 		return nil, err
@@ -105,6 +117,9 @@ func (h *Host) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("subscribing to events: %w", err)
 	}
+	if err := h.seekRelays(); err != nil {
+		return fmt.Errorf("seeking relays: %w", err)
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return h.watch(ctx, events) })
 	g.Go(func() error { return h.tell(ctx) })
@@ -113,6 +128,7 @@ func (h *Host) Run(ctx context.Context) error {
 	g.Go(func() error { return h.bootstrap(ctx) })
 	g.Go(func() error { return h.announce(ctx) })
 	g.Go(func() error { return h.pingPeers(ctx) })
+	g.Go(func() error { return h.watchWires(ctx) })
 	if h.cfg.MDNS {
 		g.Go(func() error { return h.discover(ctx) })
 	}
@@ -140,13 +156,37 @@ func (h *Host) ID() peer.ID { return h.lib.ID() }
 // can be dialled: those it listens on, with their actual ports, and those it is
 // known by outside. TCP comes first.
 func (h *Host) Addrs() []string {
+	return fullAddrs(h.ID(), h.addrs())
+}
+
+func (h *Host) addrs() []ma.Multiaddr {
 	addrs, err := h.lib.Network().InterfaceListenAddresses()
 	if err != nil {
 		addrs = h.lib.Network().ListenAddresses()
 	}
 	addrs = ma.Unique(append(slices.Clone(addrs), h.lib.Addrs()...))
 	slices.SortStableFunc(addrs, func(a, b ma.Multiaddr) int { return transportRank(a) - transportRank(b) })
-	return fullAddrs(h.ID(), addrs)
+	return addrs
+}
+
+// Hints are at most n of Addrs, n at least 1, that serve the most people: public
+// ones; where there are none, those of the local network, and one at a relay.
+func (h *Host) Hints(n int) []string {
+	all := h.addrs()
+	relayed := keep(all, isRelayed)
+	direct := keep(all, isPublicDirect)
+	if len(direct) == 0 {
+		direct = keep(all, func(a ma.Multiaddr) bool { return !isRelayed(a) && !manet.IsIPLoopback(a) })
+	} else {
+		relayed = nil
+	}
+	if len(direct) == 0 {
+		direct = keep(all, func(a ma.Multiaddr) bool { return !isRelayed(a) })
+	}
+	if len(relayed) > 0 {
+		direct = append(direct[:min(len(direct), n-1)], relayed[0])
+	}
+	return fullAddrs(h.ID(), direct[:min(len(direct), n)])
 }
 
 // Peers returns the connected peers, ordered by id.
@@ -173,6 +213,9 @@ func (h *Host) describe(id peer.ID, conns []network.Conn) PeerInfo {
 			oldest = c
 		}
 	}
+	best := bestConn(conns).RemoteMultiaddr()
+	info.Road, info.Near = roadOf(best), isNear(best)
+	info.Punched = info.Road != RoadRelay && h.relays.isPunched(id)
 	info.Direction = "in"
 	if oldest.Stat().Direction == network.DirOutbound {
 		info.Direction = "out"
@@ -207,7 +250,7 @@ func (h *Host) connect(ctx context.Context, info peer.AddrInfo) error {
 	if n, ok := h.lib.Network().(interface{ Backoff() *swarm.DialBackoff }); ok {
 		n.Backoff().Clear(info.ID)
 	}
-	if err := h.net.Connect(ctx, info); err != nil {
+	if err := h.net.Connect(overRelay(ctx, "connect"), info); err != nil {
 		return fmt.Errorf("connecting to %s: %w", info.ID, oneLine(err))
 	}
 	return nil

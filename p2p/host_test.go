@@ -16,7 +16,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
-	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
@@ -111,46 +110,6 @@ func TestQUICWorksAlone(t *testing.T) {
 	}
 }
 
-func TestTCPFirst(t *testing.T) {
-	t.Parallel()
-	addrs := func(list ...string) []ma.Multiaddr {
-		var out []ma.Multiaddr
-		for _, s := range list {
-			out = append(out, ma.StringCast(s))
-		}
-		return out
-	}
-	const relay = "/ip4/1.2.3.4/tcp/1/p2p/12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo/p2p-circuit"
-	tests := map[string]struct {
-		in, first []ma.Multiaddr // first: those dialled at once
-	}{
-		"private":    {addrs("/ip4/10.0.0.1/udp/1/quic-v1", "/ip4/10.0.0.1/tcp/1"), addrs("/ip4/10.0.0.1/tcp/1")},
-		"public":     {addrs("/ip4/8.8.8.8/udp/1/quic-v1", "/ip4/8.8.8.8/tcp/1"), addrs("/ip4/8.8.8.8/tcp/1")},
-		"quic only":  {addrs("/ip4/8.8.8.8/udp/1/quic-v1"), addrs("/ip4/8.8.8.8/udp/1/quic-v1")},
-		"relay last": {addrs(relay, "/ip4/8.8.8.8/tcp/1"), addrs("/ip4/8.8.8.8/tcp/1")},
-		"none":       {nil, nil},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			var first []string
-			ranked := tcpFirst(tcpHeadStart)(tt.in)
-			for _, r := range ranked {
-				if r.Delay == 0 {
-					first = append(first, r.Addr.String())
-				} else if r.Delay < tcpHeadStart {
-					t.Errorf("%s is dialled after %s", r.Addr, r.Delay)
-				}
-			}
-			if len(ranked) != len(tt.in) {
-				t.Errorf("%d of %d addresses ranked", len(ranked), len(tt.in))
-			}
-			if len(first) != len(tt.first) || len(first) > 0 && first[0] != tt.first[0].String() {
-				t.Errorf("dialled first: %v, want %v", first, tt.first)
-			}
-		})
-	}
-}
-
 func TestPortInUse(t *testing.T) {
 	t.Parallel()
 	for _, listen := range tcpAndQUIC {
@@ -179,6 +138,7 @@ func TestConfigValidate(t *testing.T) {
 		"announce":  {func(c *Config) { c.Announce = []string{"nowhere"} }, "announced"},
 		"bootstrap": {func(c *Config) { c.Bootstrap = []string{"/ip4/127.0.0.1/tcp/1"} }, "bootstrap"},
 		"dht":       {func(c *Config) { c.DHT = "both" }, "dht mode"},
+		"reach":     {func(c *Config) { c.Reach = "far" }, "reach"},
 		"limits":    {func(c *Config) { c.LowWater, c.HighWater = 5, 4 }, "connection limits"},
 		"requests":  {func(c *Config) { c.Requests = -1 }, "request limits"},
 		"duration":  {func(c *Config) { c.JoinWait = -1 }, "duration"},

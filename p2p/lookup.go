@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -19,7 +18,7 @@ func (h *Host) newDHT(prefix protocol.ID) (*dht.IpfsDHT, error) {
 	return dht.New(h.lib,
 		dht.ProtocolPrefix(prefix),
 		dht.Mode(dhtMode(h.cfg)),
-		dht.Validator(recordGate{h.cfg.Validator, &h.stats}),
+		dht.Validator(h.records),
 		dht.AddressFilter(h.policy.believed),
 		dht.ValueDatastore(newShelf(maxValueEntries, maxValueBytes, wholeShelf)),
 		dht.ProviderDatastore(newShelf(maxProviderEntries, maxProviderBytes, providerOf)),
@@ -35,52 +34,6 @@ func dhtMode(cfg Config) dht.ModeOpt {
 	default:
 		return dht.ModeAutoServer // a client once others report that it cannot be reached
 	}
-}
-
-// recordGate bounds records before the application's validator sees them.
-type recordGate struct {
-	app   Validator
-	stats *counters
-}
-
-func (g recordGate) Validate(key string, value []byte) error {
-	err := g.check(key, value)
-	if err != nil {
-		g.stats.badRecords.Add(1)
-	}
-	return err
-}
-
-func (g recordGate) check(key string, value []byte) error {
-	if err := checkRecord(key, value); err != nil {
-		return err
-	}
-	if g.app == nil {
-		return fmt.Errorf("%w: none are kept here", ErrBadRecord)
-	}
-	return g.app.Validate(key, value)
-}
-
-func (g recordGate) Select(key string, values [][]byte) (int, error) {
-	if g.app == nil || len(values) == 0 {
-		return 0, fmt.Errorf("%w: nothing to select from", ErrBadRecord)
-	}
-	i, err := g.app.Select(key, values)
-	if err == nil && (i < 0 || i >= len(values)) {
-		return 0, fmt.Errorf("%w: selected %d of %d", ErrBadRecord, i, len(values))
-	}
-	return i, err
-}
-
-func checkRecord(key string, value []byte) error {
-	ns, rest, ok := strings.Cut(strings.TrimPrefix(key, "/"), "/")
-	if len(key) > MaxKey || !strings.HasPrefix(key, "/") || !ok || ns == "" || rest == "" {
-		return fmt.Errorf("%w: key of %d bytes, want /namespace/rest of at most %d", ErrBadRecord, len(key), MaxKey)
-	}
-	if len(value) > MaxValue {
-		return fmt.Errorf("%w: value of %d bytes: %w", ErrBadRecord, len(value), ErrTooLarge)
-	}
-	return nil
 }
 
 // providerKey is the CIDv1 under which providers of a key are kept.

@@ -160,11 +160,11 @@ func TestPutValueRefusesBadRecords(t *testing.T) {
 func TestSelectIsChecked(t *testing.T) {
 	t.Parallel()
 	for _, app := range []Validator{nil, choose(-1), choose(2)} {
-		if i, err := (recordGate{app, &counters{}}).Select("/a/b", [][]byte{nil, nil}); err == nil {
+		if i, err := (&recordGate{app: app, stats: &counters{}}).Select("/a/b", [][]byte{nil, nil}); err == nil {
 			t.Errorf("Select = %d", i)
 		}
 	}
-	if i, err := (recordGate{choose(1), &counters{}}).Select("/a/b", [][]byte{nil, nil}); i != 1 || err != nil {
+	if i, err := (&recordGate{app: choose(1), stats: &counters{}}).Select("/a/b", [][]byte{nil, nil}); i != 1 || err != nil {
 		t.Errorf("Select = %d, %v", i, err)
 	}
 }

@@ -12,6 +12,26 @@
 // Noise: it encrypts with AES where the processors have it, at a third of the
 // cost of Noise's ChaCha20, and with ChaCha20 where they have not.
 //
+// # Roads
+//
+// A peer is reached by the cheapest road that is open ([Road]): TCP on the local
+// network, TCP, QUIC, relays last; each kind is dialled a fraction of a second
+// after the one before, none waits for another to fail, and no address costs more
+// than some seconds. Nodes behind NAT find out that nobody can dial them (AutoNAT
+// v1 and v2), take places at relays (circuit v2: members of the network that
+// others can dial) and announce these; who comes through a relay is met by a
+// hole punched in both NATs (DCUtR, github.com/libp2p/specs, relay), over TCP or
+// QUIC. For that a node without public address dials public ones from the port it
+// listens on. Requests go through relays at once; raw streams wait a little for a
+// direct connection, then go slowly and within [Config.RelayBytes], and are cut
+// off, to be dialled again, when there is a direct one.
+//
+// While a raw stream is open, a connection that brings nothing for seconds is asked
+// for a sign of life, and closed without one; others are watched by TCP's
+// keep-alive and by QUIC. Far away TCP is controlled by BBR where the kernel has
+// it: one lost packet in a hundred leaves the usual control a few per cent of a
+// link.
+//
 // # Protocols
 //
 // All names carry the network, so that nodes of different networks that meet do
@@ -72,20 +92,21 @@ const (
 // answers of the direct protocol: a handler returns one (wrapped or not) and
 // the requester gets a [*RemoteError] for which errors.Is says the same.
 var (
-	ErrNotFound   = errors.New("not found")               // code "not-found"; also: no such DHT record
-	ErrBusy       = errors.New("peer is busy")            // code "busy": over the peer's limit of concurrent requests
-	ErrBadRequest = errors.New("bad request")             // code "bad-request"
-	ErrTooLarge   = errors.New("too large")               // code "too-large"; also: over a limit on this side
-	ErrDenied     = errors.New("denied")                  // code "denied"
-	ErrUnknownOp  = errors.New("unknown operation")       // code "unknown-op"
-	ErrInternal   = errors.New("internal error")          // code "internal"
-	ErrBadFrame   = errors.New("malformed frame")         // the peer does not speak the direct protocol
-	ErrNoPeers    = errors.New("no peers to ask")         // the routing table is empty
-	ErrBlocked    = errors.New("peer is blocked")         // by Block
-	ErrBadAddress = errors.New("bad peer address")        // not a multiaddr that ends in /p2p/ID
-	ErrAddrInUse  = errors.New("address already in use")  // another program listens there
-	ErrBadRecord  = errors.New("bad record")              // key or value of a DHT record out of bounds
-	ErrStale      = errors.New("a newer record is known") // by PutValue
-	ErrKeyMode    = errors.New("key file is readable by others")
-	ErrBadKey     = errors.New("key file is damaged")
+	ErrNotFound    = errors.New("not found")               // code "not-found"; also: no such DHT record
+	ErrBusy        = errors.New("peer is busy")            // code "busy": over the peer's limit of concurrent requests
+	ErrBadRequest  = errors.New("bad request")             // code "bad-request"
+	ErrTooLarge    = errors.New("too large")               // code "too-large"; also: over a limit on this side
+	ErrDenied      = errors.New("denied")                  // code "denied"
+	ErrUnknownOp   = errors.New("unknown operation")       // code "unknown-op"
+	ErrInternal    = errors.New("internal error")          // code "internal"
+	ErrBadFrame    = errors.New("malformed frame")         // the peer does not speak the direct protocol
+	ErrNoPeers     = errors.New("no peers to ask")         // the routing table is empty
+	ErrBlocked     = errors.New("peer is blocked")         // by Block
+	ErrBadAddress  = errors.New("bad peer address")        // not a multiaddr that ends in /p2p/ID
+	ErrAddrInUse   = errors.New("address already in use")  // another program listens there
+	ErrBadRecord   = errors.New("bad record")              // key or value of a DHT record out of bounds
+	ErrStale       = errors.New("a newer record is known") // by PutValue
+	ErrRelayBudget = errors.New("only a relay leads to the peer, and its use is up for now")
+	ErrKeyMode     = errors.New("key file is readable by others")
+	ErrBadKey      = errors.New("key file is damaged")
 )

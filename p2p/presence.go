@@ -81,11 +81,13 @@ func (h *Host) watch(ctx context.Context, events event.Subscription) error {
 func (h *Host) note(e any) {
 	switch e := e.(type) {
 	case event.EvtPeerIdentificationCompleted:
+		h.keepCard(e.SignedPeerRecord)
 		if h.lib.Network().Connectedness(e.Peer) == network.Connected {
 			h.seen.mark(e.Peer, true)
 		}
 	case event.EvtPeerConnectednessChanged:
 		if e.Connectedness == network.NotConnected {
+			h.relays.gone(e.Peer)
 			h.seen.mark(e.Peer, false)
 		}
 	}

@@ -33,7 +33,7 @@ func (h *Host) request(ctx context.Context, to peer.ID, op string, req []byte) (
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*h.cfg.RequestTimeout)
 	defer cancel()
-	stream, err := h.net.NewStream(ctx, to, h.syncProto)
+	stream, err := h.net.NewStream(overRelay(ctx, "request"), to, h.syncProto)
 	if err != nil {
 		return nil, err
 	}

@@ -28,22 +28,73 @@ type Stats struct {
 	RequestsFailed  uint64 // sent, and not answered with a result
 
 	StreamsAccepted, StreamsDialled uint64
+	// DeadConns are connections that were closed because they gave no sign of life
+	// while a raw stream was open on them.
+	DeadConns uint64
+	// Roads are numbers by the road that bytes took or take.
+	Roads map[Road]RoadStats
+	// Punched are the peers that are reached through a hole in a NAT now.
+	Punched int
 
 	Announced, AnnounceFailed uint64 // DHT records
 	RecordsRefused            uint64 // by the validator
 }
 
+// RoadStats are numbers about one road.
+type RoadStats struct {
+	Peers   int    // whose best connection takes it now
+	In, Out uint64 // bytes of raw streams
+}
+
+// roadCounters count the bytes of raw streams.
+type roadCounters struct{ in, out atomic.Uint64 }
+
 type gossipCounters struct{ published, accepted, ignored, rejected atomic.Uint64 }
 
 type counters struct {
 	served, refused, broken, sent, failed atomic.Uint64
-	accepted, dialled                     atomic.Uint64
+	accepted, dialled, deadConns          atomic.Uint64
+	tcp, quic, relay                      roadCounters
 	announced, announceFailed, badRecords atomic.Uint64
+}
+
+func (c *counters) road(r Road) *roadCounters {
+	switch r {
+	case RoadTCP:
+		return &c.tcp
+	case RoadQUIC:
+		return &c.quic
+	default:
+		return &c.relay
+	}
+}
+
+func (h *Host) roadStats() (roads map[Road]RoadStats, punched int) {
+	roads = map[Road]RoadStats{}
+	for _, r := range Roads() {
+		c := h.stats.road(r)
+		roads[r] = RoadStats{In: c.in.Load(), Out: c.out.Load()}
+	}
+	for _, id := range h.lib.Network().Peers() {
+		c := bestConn(h.lib.Network().ConnsToPeer(id))
+		if c == nil {
+			continue // gone in the meantime
+		}
+		road := roadOf(c.RemoteMultiaddr())
+		s := roads[road]
+		s.Peers++
+		roads[road] = s
+		if road != RoadRelay && h.relays.isPunched(id) {
+			punched++
+		}
+	}
+	return roads, punched
 }
 
 // Stats returns the current numbers.
 func (h *Host) Stats() Stats {
 	g, e, c := &h.gossip.stats, &h.gossip.evidence.stats, &h.stats
+	roads, punched := h.roadStats()
 	return Stats{
 		Peers: len(h.lib.Network().Peers()), Members: h.members(),
 		Table: h.dht.RoutingTable().Size(), Listeners: len(h.gossip.topic.ListPeers()), Planned: h.plan.len(),
@@ -55,6 +106,7 @@ func (h *Host) Stats() Stats {
 		RequestsServed: c.served.Load(), RequestsRefused: c.refused.Load(), RequestsBroken: c.broken.Load(),
 		RequestsSent: c.sent.Load(), RequestsFailed: c.failed.Load(),
 		StreamsAccepted: c.accepted.Load(), StreamsDialled: c.dialled.Load(),
+		DeadConns: c.deadConns.Load(), Roads: roads, Punched: punched,
 		Announced: c.announced.Load(), AnnounceFailed: c.announceFailed.Load(), RecordsRefused: c.badRecords.Load(),
 	}
 }

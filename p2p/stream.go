@@ -27,29 +27,88 @@ func (h *Host) HandleStream(f func(from peer.ID, c net.Conn)) { h.streams.f.Stor
 
 func (h *Host) acceptStream(s network.Stream) {
 	f := h.streams.f.Load()
-	if f == nil {
+	if f == nil || s.Conn().Stat().Limited && h.budget.spent() {
 		s.Reset()
 		return
 	}
 	h.stats.accepted.Add(1)
-	(*f)(s.Conn().RemotePeer(), &streamConn{stream: s})
+	(*f)(s.Conn().RemotePeer(), h.wires.attach(h, s, nil))
 }
 
-// DialStream opens a raw stream to a peer, connecting to it first if need be.
-// While the stream is open the connection is not closed to save connections.
-// The peer's handler may start only when the first bytes are written.
+// DialStream opens a raw stream to a peer, connecting to it first if need be, by
+// the cheapest road that is open. Where only a relay leads to the peer it waits a
+// little for a direct connection, and then goes through the relay, slowly and
+// within Config.RelayBytes; such a stream is cut off as soon as the peer is
+// reached directly, to be dialled again. While the stream is open the connection
+// is not closed to save connections. The peer's handler may start only when the
+// first bytes are written.
 func (h *Host) DialStream(ctx context.Context, to peer.ID) (net.Conn, error) {
 	if h.bans.has(to) {
 		return nil, fmt.Errorf("dialling %s: %w", to, ErrBlocked)
 	}
-	s, err := h.net.NewStream(ctx, to, h.btProto)
+	s, err := h.openStream(ctx, to)
 	if err != nil {
 		return nil, fmt.Errorf("dialling %s: %w", to, oneLine(err))
 	}
 	h.stats.dialled.Add(1)
 	tag := "stream/" + strconv.FormatUint(h.streams.serial.Add(1), 10)
 	h.lib.ConnManager().Protect(to, tag)
-	return &streamConn{stream: s, done: func() { h.lib.ConnManager().Unprotect(to, tag) }}, nil
+	return h.wires.attach(h, s, func() { h.lib.ConnManager().Unprotect(to, tag) }), nil
+}
+
+func (h *Host) openStream(ctx context.Context, to peer.ID) (network.Stream, error) {
+	if wait := h.directPatience(to); wait > 0 {
+		// A relay is dialled too, as the way to a hole in the peer's NAT.
+		direct, cancel := context.WithTimeout(ctx, wait+dialAddrTimeout)
+		defer cancel()
+		if err := h.net.Connect(overRelay(direct, "bt"), peer.AddrInfo{ID: to}); err != nil {
+			return nil, err
+		}
+		if s, err := h.openDirect(ctx, to, wait); err == nil || !h.onlyRelayed(to) {
+			return s, err
+		}
+	}
+	if h.budget.spent() {
+		return nil, ErrRelayBudget
+	}
+	return h.net.NewStream(overRelay(ctx, "bt"), to, h.btProto)
+}
+
+func (h *Host) openDirect(ctx context.Context, to peer.ID, wait time.Duration) (network.Stream, error) {
+	if h.onlyRelayed(to) { // else there is nothing to wait for but the peer's word
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, wait)
+		defer cancel()
+		go h.dialDirect(to)
+	}
+	return h.net.NewStream(ctx, to, h.btProto)
+}
+
+// dialDirect dials the addresses that a peer told over the relay, those on the
+// local network too, which hole punching leaves out.
+func (h *Host) dialDirect(to peer.ID) {
+	ctx, cancel := context.WithTimeout(network.WithForceDirectDial(context.Background(), "bt"), dialAddrTimeout)
+	defer cancel()
+	if err := h.lib.Connect(ctx, peer.AddrInfo{ID: to}); err != nil {
+		h.log.Debug("peer at a relay is not reached directly", "peer", to, "err", oneLine(err))
+	}
+}
+
+// directPatience is how much longer a stream should wait for a direct connection:
+// nothing when the peer has been connected through a relay for long.
+func (h *Host) directPatience(to peer.ID) time.Duration {
+	if !h.onlyRelayed(to) {
+		return h.cfg.DirectPatience
+	}
+	wait := h.cfg.DirectPatience
+	for _, c := range h.lib.Network().ConnsToPeer(to) {
+		wait = min(wait, h.cfg.DirectPatience-time.Since(c.Stat().Opened))
+	}
+	return wait
+}
+
+func (h *Host) onlyRelayed(to peer.ID) bool {
+	return h.lib.Network().Connectedness(to) == network.Limited
 }
 
 // streamConn makes a stream a net.Conn for BitTorrent: Close drops what is in
@@ -57,18 +116,60 @@ func (h *Host) DialStream(ctx context.Context, to peer.ID) (net.Conn, error) {
 // anacrolix/torrent takes an error there for a bug and panics.
 type streamConn struct {
 	stream network.Stream
-	done   func() // may be nil
+	wire   *wire
+	count  *roadCounters
+	budget *relayBudget // nil on a direct road
+	done   func()       // may be nil
 	once   sync.Once
+	closed context.Context
+	stop   context.CancelFunc
+	dialed bool
 }
 
 func (c *streamConn) Read(b []byte) (int, error) {
+	if c.budget != nil {
+		b = b[:min(len(b), relayBurst)]
+	}
 	n, err := c.stream.Read(b)
+	if n > 0 {
+		c.wire.heardNow()
+		c.count.in.Add(uint64(n))
+		if berr := c.pay(n); berr != nil {
+			return n, berr
+		}
+	}
 	return n, timeout(err)
 }
 
 func (c *streamConn) Write(b []byte) (int, error) {
-	n, err := c.stream.Write(b)
-	return n, timeout(err)
+	written := 0
+	for {
+		part := b
+		if c.budget != nil {
+			part = b[:min(len(b), relayBurst)]
+			if err := c.pay(len(part)); err != nil {
+				return written, err
+			}
+		}
+		n, err := c.stream.Write(part)
+		written += n
+		c.count.out.Add(uint64(n))
+		if b = b[n:]; err != nil || len(b) == 0 {
+			return written, timeout(err)
+		}
+	}
+}
+
+// pay waits until bytes may move through a relay; an error says that they may not.
+func (c *streamConn) pay(n int) error {
+	if c.budget == nil {
+		return nil
+	}
+	err := c.budget.take(c.closed, n)
+	if err != nil {
+		c.stream.Reset()
+	}
+	return err
 }
 
 // timeout makes the errors of passed deadlines, which yamux and QUIC have of
@@ -83,6 +184,8 @@ func timeout(err error) error {
 
 func (c *streamConn) Close() error {
 	c.once.Do(func() {
+		c.stop()
+		c.wire.detach(c)
 		if c.done != nil {
 			c.done()
 		}

@@ -61,7 +61,7 @@ func fillDisk(t *testing.T, mib int) {
 	layout := testnet.Image{Seed: 500, Layers: []int64{4 << 20, 12 << 20, 24 << 20, 100 << 10}}.Lay(t)
 	pub := net.Node(0).PublishLayout("big:1", layout)
 
-	p := testnet.Run(t, bin, filepath.Join(dir, "home"), "--bootstrap", net.Node(0).Addr())
+	p := testnet.Run(t, bin, filepath.Join(dir, "home"), "--keep-free", "0", "--bootstrap", net.Node(0).Addr())
 	out := filepath.Join(t.TempDir(), "out")
 	req := exchange.FetchRequest{Target: pub.Magnet, Export: "oci:" + out}
 	ctx, cancel := testnet.Deadline(t)
@@ -100,7 +100,7 @@ func TestDiskFullDuringPublish(t *testing.T) {
 	dir, resize := smallDisk(t, 24)
 	bin := builtProgram(t)
 	layout := testnet.Image{Seed: 501, Layers: []int64{4 << 20, 40 << 20}}.Lay(t)
-	p := testnet.Run(t, bin, filepath.Join(dir, "home"))
+	p := testnet.Run(t, bin, filepath.Join(dir, "home"), "--keep-free", "0")
 	ctx, cancel := testnet.Deadline(t)
 	defer cancel()
 	req := exchange.PublishRequest{Source: "oci:" + layout.Dir, As: "me/big:1"}

@@ -69,34 +69,41 @@ func TestThreatRestoreFromBackupFork(t *testing.T) {
 	awaitSameLog(t, first.Author, 6, net.Nodes()...)
 }
 
-// Where no peer can give what is missing, the witness says over HTTP that there
-// is more, and nothing is signed before it is here.
-func TestWitnessStopsRestoredBackup(t *testing.T) {
-	t.Parallel()
-	policy := ""
-	net := testnet.New(t, 1).Configure(func(_ int, cfg *node.Config) { cfg.Policy = policy }).Start()
-	witness := net.Node(0)
+// restored is an author whose data directory is an old copy, with one release; a
+// witness saw another, and can be asked for cosignatures only.
+func restored(t *testing.T, seed uint64) (net *testnet.Net, witness, author *testnet.Node, id, policy string) {
+	t.Helper()
+	net = testnet.New(t, 1).Configure(func(_ int, cfg *node.Config) { cfg.Policy = policy }).Start()
+	witness = net.Node(0)
 	text := fmt.Sprintf("witness w %s http://%s/witness/\nquorum w\n", witness.WitnessKey(), witness.Addresses().API)
 	policy = filepath.Join(t.TempDir(), "policy")
 	if err := os.WriteFile(policy, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	author := net.Add(witness)
+	author = net.Add(witness)
 	author.AwaitPeers(1)
-	first := author.Publish("app:1", tinyImage(910))
+	first := author.Publish("app:1", tinyImage(seed))
 	awaitSameLog(t, first.Author, 2, net.Nodes()...)
 	author.Stop()
 	old := author.Backup()
 	author.Start().Connect(witness)
 	author.AwaitPeers(1)
-	author.Publish("app:2", tinyImage(911))
+	author.Publish("app:2", tinyImage(seed+1))
 	awaitSameLog(t, first.Author, 3, net.Nodes()...)
 	awaitCosigned(t, author, ledger.AuthorID(first.Author), readPolicy(t, policy), 3)
 
-	id := author.ID()
+	peer := author.ID()
 	author.Stop()
-	net.CutPeer(witness, id)
+	net.CutPeer(witness, peer)
 	author.Restore(old).Start()
+	return net, witness, author, first.Author, policy
+}
+
+// Where no peer can give what is missing, the witness says over HTTP that there
+// is more, and nothing is signed before it is here.
+func TestWitnessStopsRestoredBackup(t *testing.T) {
+	t.Parallel()
+	net, witness, author, id, _ := restored(t, 910)
 	layout := tinyImage(912).Lay(t)
 	signs := map[string]func() error{
 		"a release": func() error {
@@ -133,14 +140,34 @@ func TestWitnessStopsRestoredBackup(t *testing.T) {
 			return err
 		})
 	}
-	awaitSameLog(t, first.Author, 2, author)
+	awaitSameLog(t, id, 2, author)
 
 	net.Heal(witness, author)
-	awaitSameLog(t, first.Author, 3, net.Nodes()...)
+	awaitSameLog(t, id, 3, net.Nodes()...)
 	if got := author.Publish("app:3", tinyImage(912)); got.Entry != 3 {
 		t.Errorf("signed as entry %d, want 3", got.Entry)
 	}
-	awaitSameLog(t, first.Author, 4, net.Nodes()...)
+	awaitSameLog(t, id, 4, net.Nodes()...)
+}
+
+// Where what is missing cannot be had at all, the key that was committed to goes on
+// without it. Whoever has the other history gives it up, the witness too.
+func TestRestoredBackupGoesOnWithoutMissing(t *testing.T) {
+	t.Parallel()
+	net, witness, author, id, policy := restored(t, 930)
+	testnet.AwaitNil(t, "the recovery", func() error { // a slow witness has not answered
+		_, err := author.Exchange().RecoverKeys(t.Context(), exchange.RecoverRequest{WithoutMissing: true})
+		if err != nil && !errors.Is(err, exchange.ErrUnwitnessed) {
+			t.Fatalf("recovering: %v", err)
+		}
+		return err
+	})
+	if got := author.Publish("app:3", tinyImage(932)); got.Entry != 3 {
+		t.Errorf("signed as entry %d, want 3", got.Entry)
+	}
+	net.Heal(witness, author)
+	awaitSameLog(t, id, 4, net.Nodes()...)
+	awaitCosigned(t, author, ledger.AuthorID(id), readPolicy(t, policy), 4)
 }
 
 // An author who wants a quorum does not sign while no witness answers.
@@ -163,4 +190,40 @@ func TestNoWitnessNoWord(t *testing.T) {
 	author.Connect(witness)
 	author.AwaitPeers(1)
 	author.PublishLayout("app:1", layout)
+}
+
+// An author who signed another word with an old copy, asking nobody, hears of it
+// from the witness and signs nothing more.
+func TestThreatRestoreFromBackupSignedTwice(t *testing.T) {
+	t.Parallel()
+	net, witness, author, id, policy := restored(t, 940)
+	author.Stop()
+	net.Configure(func(int, *node.Config) {})
+	author.Start()
+	if got := author.Publish("app:3", tinyImage(942)); got.Entry != 2 {
+		t.Fatalf("signed as entry %d, want 2: a second history", got.Entry)
+	}
+	author.Stop()
+	net.Configure(func(_ int, cfg *node.Config) { cfg.Policy = policy })
+	author.Start()
+	layout := tinyImage(943).Lay(t)
+	testnet.AwaitNil(t, "the next word to be forbidden", func() error { // a slow witness has not answered
+		_, err := author.Exchange().Publish(t.Context(), exchange.PublishRequest{Source: "oci:" + layout.Dir, As: "me/app:4"}, nil)
+		switch {
+		case errors.Is(err, exchange.ErrDiverged):
+			return nil
+		case errors.Is(err, exchange.ErrUnwitnessed):
+			return err
+		}
+		t.Fatalf("signing after two histories: %v, want ErrDiverged", err)
+		return nil
+	})
+	awaitSameLog(t, id, 3, author)
+	testnet.AwaitNil(t, "the witness to have convicted it", func() error {
+		got, err := witness.Exchange().Log(t.Context(), exchange.LogRequest{Author: id})
+		if err == nil && got.Frozen == "" {
+			err = errors.New("it is not frozen")
+		}
+		return err
+	})
 }

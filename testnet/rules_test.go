@@ -60,21 +60,26 @@ var rooms = []room{
 	{"p2p/swarm", 0, nil},
 	{"node/image", 0, nil},
 	{"node/blobs", 0, nil},
+	{"node/kv", 0, nil},
 	{"index", 1, []string{"ledger"}},
+	{"node/bandwidth", 1, []string{"p2p/swarm"}}, // its limits and classes
 	{"node/transport", 1, []string{"node/image"}},
-	{"node/store", 2, []string{"ledger", "index", "reputation"}},
+	{"node/upstream", 1, []string{"node/image"}},
+	{"node/store", 2, []string{"ledger", "index", "reputation", "node/kv"}},
 	{"node/exchange", 3, []string{
-		"ledger", "reputation", "index", "node/image", "node/blobs", "node/store",
-		"p2p/swarm", // its value types: infohashes, links, sources, events
+		"ledger", "reputation", "index", "node/image", "node/blobs", "node/store", "node/kv",
+		"node/upstream", // its references and what registries can answer
+		"p2p/swarm",     // its value types: infohashes, links, sources, events
 	}},
-	{"node/registry", 4, []string{"node/exchange", "node/image"}},
-	{"node/api", 4, []string{"node/exchange", "ledger", "node/image"}},
+	{"node/registry", 4, []string{"node/exchange", "node/image", "node/blobs", "node/kv"}},
+	{"node/api", 4, []string{"node/exchange", "node/bandwidth", "ledger", "node/image"}},
 	{"node/web", 4, nil},
 	{"node/engine", 4, []string{"node/image", "node/transport", "node/exchange"}},
-	{"node/notify", 4, []string{"node/exchange"}},
+	{"node/notify", 4, []string{"node/exchange", "node/kv"}},
 	{"node", 5, []string{
-		"ledger", "reputation", "p2p", "p2p/swarm", "index", "node/image", "node/blobs", "node/transport", "node/store",
-		"node/exchange", "node/registry", "node/api", "node/web", "node/engine", "node/notify",
+		"ledger", "reputation", "p2p", "p2p/swarm", "index", "node/image", "node/blobs", "node/kv", "node/transport", "node/store",
+		"node/exchange", "node/registry", "node/api", "node/web", "node/engine", "node/notify", "node/upstream",
+		"node/bandwidth",
 	}},
 	// quickstart runs the image that it loaded.
 	{"cmd/dockchain", 6, []string{"node", "node/api", "node/engine"}},
@@ -82,11 +87,14 @@ var rooms = []room{
 	{"testnet/harness", 6, []string{
 		"node", "node/api", "node/exchange", "node/image", "ledger", "p2p", "p2p/swarm",
 	}},
-	// The bench measures parts of the ledger by themselves.
+	// The bench measures parts of the ledger and of the swarm by themselves.
 	{"testnet/bench", 6, []string{
-		"node", "node/api", "node/exchange", "node/store", "ledger", "p2p", "testnet/harness",
+		"node", "node/api", "node/exchange", "node/store", "ledger", "p2p", "p2p/swarm", "testnet/harness", "testnet/netns",
 	}},
-	{"testnet", 6, []string{"node", "node/api", "node/exchange", "testnet/harness"}},
+	{"testnet/netns", 6, nil},
+	// A simulation of the swarm's rules, without nodes.
+	{"testnet/herdsim", 6, []string{"p2p/swarm"}},
+	{"testnet", 6, []string{"node", "node/api", "node/exchange", "testnet/harness", "testnet/netns"}},
 }
 
 // tenants are modules of others that live in one room each, with the packages
@@ -100,11 +108,12 @@ var tenants = []struct {
 		"github.com/libp2p/go-libp2p/core/peer", "github.com/libp2p/go-libp2p/core/crypto",
 	}},
 	{"github.com/multiformats/go-multiaddr", []string{"p2p"}, nil},
-	{"github.com/anacrolix/", []string{"p2p/swarm"}, nil},
+	// The bench has clients of the library as it comes, to compare with.
+	{"github.com/anacrolix/", []string{"p2p/swarm", "testnet/bench"}, nil},
 	{"github.com/dgraph-io/badger", []string{"node/store"}, nil},
 	{"github.com/moby/", []string{"node/engine"}, nil},
 	{"github.com/docker/", []string{"node/engine"}, nil},
-	{"github.com/google/go-containerregistry", []string{"node/transport"}, nil},
+	{"github.com/google/go-containerregistry", []string{"node/transport", "node/upstream"}, nil},
 	{"github.com/spf13/", []string{"cmd"}, nil},
 	{"github.com/vbauerster/mpb", []string{"cmd"}, nil},
 	{"github.com/blevesearch/", []string{"index"}, nil},
@@ -114,7 +123,7 @@ var tenants = []struct {
 // compare with, and bare peers that keep no rule of ours.
 var oracles = []string{
 	"github.com/transparency-dev/", "github.com/google/go-containerregistry", "github.com/google/go-cmp",
-	"github.com/rogpeppe/go-internal", "github.com/anacrolix/", "github.com/libp2p/", "github.com/multiformats/",
+	"github.com/rogpeppe/go-internal", "github.com/olareg/", "github.com/anacrolix/", "github.com/libp2p/", "github.com/multiformats/",
 }
 
 // pkg is a package as go list describes it.

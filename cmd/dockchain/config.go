@@ -30,21 +30,50 @@ type fileConfig struct {
 	Output           *string  `toml:"output"`
 	Network          *string  `toml:"network"`
 	Registry         *string  `toml:"registry"`
+	Mirror           *string  `toml:"mirror"`
+	RegistryCert     *string  `toml:"registry_cert"`
+	RegistryKey      *string  `toml:"registry_key"`
+	RegistryHtpasswd *string  `toml:"registry_htpasswd"`
+	RegistryHost     []string `toml:"registry_host"`
 	API              *string  `toml:"api"`
+	APICert          *string  `toml:"api_cert"`
+	APIKey           *string  `toml:"api_key"`
 	Peer             []string `toml:"peer"`
+	Reach            *string  `toml:"reach"`
+	Relay            *bool    `toml:"relay"`
+	PortMapping      *bool    `toml:"port_mapping"`
 	BitTorrent       *string  `toml:"bittorrent"`
 	Bootstrap        []string `toml:"bootstrap"`
 	MDNS             *bool    `toml:"mdns"`
 	MainlineDHT      *bool    `toml:"mainline_dht"`
+	MainlineListen   *string  `toml:"mainline_listen"`
+	MainlineBoot     []string `toml:"mainline_bootstrap"`
 	Tracker          []string `toml:"tracker"`
+	LocalDiscovery   *bool    `toml:"local_discovery"`
+	WebSeed          []string `toml:"web_seed"`
+	LocalLinks       *bool    `toml:"local_links"`
 	WitnessPolicy    *string  `toml:"witness_policy"`
 	RequireWitnesses *bool    `toml:"require_witnesses"`
 	WitnessMaxAge    *string  `toml:"witness_max_age"`
 	Work             *int     `toml:"work"`
 	LogLevel         *string  `toml:"log_level"`
 	LogFormat        *string  `toml:"log_format"`
+	Events           *string  `toml:"events"`
+	EventsCert       *string  `toml:"events_cert"`
+	EventsKey        *string  `toml:"events_key"`
+	EventsTokenFile  *string  `toml:"events_token_file"`
+
+	UploadLimit   *string  `toml:"upload_limit"`
+	DownloadLimit *string  `toml:"download_limit"`
+	ClassLimit    []string `toml:"class_limit"`
+	LANLimited    *bool    `toml:"lan_limited"`
 
 	limitConfig
+	Storage       storageConfig       `toml:"storage"`
+	Limits        limitsConfig        `toml:"limits"`
+	Notifications notificationsConfig `toml:"notifications"`
+	Door          doorConfig          `toml:"door"`
+	Upstream      upstreamConfig      `toml:"upstream"`
 }
 
 // setting is one key with its value in the file; nil means not set there.
@@ -77,21 +106,44 @@ func (c fileConfig) settings() []setting {
 		{"output", text(c.Output)},
 		{"network", text(c.Network)},
 		{"registry", text(c.Registry)},
+		{"mirror", text(c.Mirror)},
+		{"registry_cert", text(c.RegistryCert)},
+		{"registry_key", text(c.RegistryKey)},
+		{"registry_htpasswd", text(c.RegistryHtpasswd)},
+		{"registry_host", c.RegistryHost},
 		{"api", text(c.API)},
+		{"api_cert", text(c.APICert)},
+		{"api_key", text(c.APIKey)},
 		{"peer", c.Peer},
+		{"reach", text(c.Reach)},
+		{"relay", truth(c.Relay)},
+		{"port_mapping", truth(c.PortMapping)},
 		{"bittorrent", text(c.BitTorrent)},
 		{"bootstrap", c.Bootstrap},
 		{"mdns", truth(c.MDNS)},
 		{"mainline_dht", truth(c.MainlineDHT)},
+		{"mainline_listen", text(c.MainlineListen)},
+		{"mainline_bootstrap", c.MainlineBoot},
 		{"tracker", c.Tracker},
+		{"local_discovery", truth(c.LocalDiscovery)},
+		{"web_seed", c.WebSeed},
+		{"local_links", truth(c.LocalLinks)},
 		{"witness_policy", text(c.WitnessPolicy)},
 		{"require_witnesses", truth(c.RequireWitnesses)},
 		{"witness_max_age", text(c.WitnessMaxAge)},
 		{"work", number(c.Work)},
 		{"log_level", text(c.LogLevel)},
 		{"log_format", text(c.LogFormat)},
+		{"events", text(c.Events)},
+		{"events_cert", text(c.EventsCert)},
+		{"events_key", text(c.EventsKey)},
+		{"events_token_file", text(c.EventsTokenFile)},
+		{"upload_limit", text(c.UploadLimit)},
+		{"download_limit", text(c.DownloadLimit)},
+		{"class_limit", c.ClassLimit},
+		{"lan_limited", truth(c.LANLimited)},
 	}
-	return append(all, c.limitConfig.settings()...)
+	return append(append(all, c.limitConfig.settings()...), c.Storage.settings()...)
 }
 
 func (s setting) flag() string        { return strings.ReplaceAll(s.key, "_", "-") }
@@ -102,10 +154,9 @@ func (s setting) environment() string { return "DOCKCHAIN_" + strings.ToUpper(s.
 // runs.
 func (g *global) resolve(cmd *cobra.Command) error {
 	g.configNamed = g.configNamed || cmd.Flags().Changed("config")
-	file, err := g.readConfig(g.configNamed)
-	if err != nil {
-		return err
-	}
+	// The environment is heeded beside a file that cannot be used, for doctor.
+	file, fileErr := g.readConfig(g.configNamed)
+	g.file = file
 	for _, s := range file.settings() {
 		flag := cmd.Flags().Lookup(s.flag())
 		if flag == nil || flag.Changed {
@@ -118,6 +169,7 @@ func (g *global) resolve(cmd *cobra.Command) error {
 		if values == nil {
 			continue
 		}
+		var err error
 		if list, ok := flag.Value.(interface{ Replace([]string) error }); ok {
 			if len(values) == 1 {
 				values = strings.FieldsFunc(values[0], func(r rune) bool { return r == ',' })
@@ -127,10 +179,10 @@ func (g *global) resolve(cmd *cobra.Command) error {
 			err = flag.Value.Set(values[0])
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", from, err)
+			return errors.Join(fileErr, fmt.Errorf("%s: %w", from, err))
 		}
 	}
-	return nil
+	return fileErr
 }
 
 // readConfig reads the configuration file; one that nobody named may be absent.

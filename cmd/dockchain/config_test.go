@@ -128,7 +128,7 @@ func TestEnvironmentTopicIsComplete(t *testing.T) {
 	t.Parallel()
 	topic := newEnvironmentTopic().Long
 	for _, s := range (fileConfig{}).settings() {
-		for _, word := range []string{"--" + s.flag() + " ", s.environment() + " ", s.key + " = "} {
+		for _, word := range []string{"--" + s.flag() + " ", s.environment() + " ", storageKey(s.key) + " = "} {
 			if !strings.Contains(topic, word) {
 				t.Errorf("help environment does not tell %q", word)
 			}

@@ -61,18 +61,28 @@ func (g *global) withDataOf(ctx context.Context, network string, work int, do fu
 	}
 }
 
-func (g *global) offline(network string, work int, do func(*api.Client) error) (err error) {
+func (g *global) offline(network string, work int, do func(*api.Client) error) error {
+	return g.offlineWith(slog.New(slog.DiscardHandler), "", network, work, do)
+}
+
+// offlineWith is offline with a log, and another policy of witnesses than that of
+// environment and file.
+func (g *global) offlineWith(log *slog.Logger, policy, network string, work int, do func(*api.Client) error) (err error) {
 	o := &runOptions{node: node.DefaultConfig()}
 	settings := &cobra.Command{}
 	o.addWitnessFlags(settings)
 	addLimits(settings, &o.node.Quota)
-	if err := g.resolve(settings); err != nil {
+	addStorageFlags(settings, &o.node.Storage)
+	if err := g.resolve(settings); err != nil && g.configErr == nil {
 		return err
 	}
 	cfg := o.node
 	cfg.Home, cfg.Version, cfg.Network = g.home, version(), network
 	cfg.WorkBits = work
-	n, err := node.OpenOffline(cfg, slog.New(slog.DiscardHandler))
+	if policy != "" {
+		cfg.Policy = policy
+	}
+	n, err := node.OpenOffline(cfg, log)
 	if err != nil {
 		return fmt.Errorf("opening %s: %w", g.home, err)
 	}

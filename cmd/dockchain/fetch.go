@@ -28,7 +28,8 @@ func newFetchCommand(g *global) *cobra.Command {
 
 TARGET is a magnet link, or AUTHOR/REPO[:TAG][@DIGEST] where AUTHOR is me, a name
 given with dockchain alias, or an author id. A fetch that was cut short goes on
-where it was. Nobody who has the image within --timeout is exit code 10, a
+where it was. The Docker Engine and an archive get the image while it arrives,
+and its end when all of it is verified. Nobody who has the image within --timeout is exit code 10, a
 verdict against it 12.`,
 		Example: `  dockchain fetch 'magnet:?xt=urn:btih:…' --load
   dockchain fetch alice/debian:12 --export oci:./debian

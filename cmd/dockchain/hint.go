@@ -5,12 +5,16 @@ import (
 	"io/fs"
 	"syscall"
 
+	"github.com/dockchains/dockchain/cmd/dockchain/setup"
 	"github.com/dockchains/dockchain/node"
 	"github.com/dockchains/dockchain/node/api"
 )
 
 // hint is the next step after an error, "" where there is none to tell.
 func hint(err error) string {
+	if errors.Is(err, node.ErrExposed) {
+		return "listen on 127.0.0.1, or make a certificate and a file of users (htpasswd -Bc users NAME); dockchain run --help has an example"
+	}
 	var usage *usageError
 	if errors.As(err, &usage) && usage.command != "" {
 		return usage.command + " --help"
@@ -31,6 +35,10 @@ type nextStep struct {
 // hints is in the order of asking, the particular before the general.
 func hints() []nextStep {
 	return []nextStep{
+		{setup.ErrNotAllowed, "run it as root: sudo dockchain setup …; --print shows what it would write"},
+		{setup.ErrUnreadable, "mend that file, or write by hand what dockchain setup … --print --root /nowhere shows; nothing was changed"},
+		{setup.ErrNothing, "dockchain setup --help tells which files it writes; what is in them was written by somebody else"},
+		{setup.ErrBadAddress, "name the node's listeners with --registry HOST:PORT and --mirror HOST:PORT, and other registries with --host quay.io"},
 		{errPredicateTooLarge, "name the file by its digest: --by-digest"},
 		{errBadProof, "do not rely on it; whoever runs a node makes another one with dockchain ledger prove TARGET"},
 		{errNoQuorum, "see that its witnesses can be reached (dockchain witness policy), and ask again; until they have seen it, nobody can tell whether others are shown the same log"},
@@ -57,17 +65,24 @@ func hints() []nextStep {
 		{api.ErrNotGiven, "its author gives it with dockchain transfer me/REPO --to YOUR-ID, which dockchain author show tells"},
 		{api.ErrNoAlias, "name the author first: dockchain alias add NAME AUTHOR-ID; dockchain search shows the ids"},
 		{api.ErrNoEngine, "start Docker or set DOCKER_HOST; oci:DIR and docker-archive:FILE need no Docker Engine"},
-		{api.ErrOverQuota, "an author with a name here has no limits: dockchain alias add NAME AUTHOR-ID; dockchain help limits tells how to change the limits"},
-		{api.ErrNoSpace, "free some space and run the same command again; a fetch goes on where it was"},
+		{api.ErrOverQuota, "an author with a name here has no limits: dockchain alias add NAME AUTHOR-ID; dockchain help quotas tells how to change the limits"},
+		{api.ErrPaused, "let traffic go on with dockchain limits --resume; dockchain limits tells who paused it, and until when"},
+		{api.ErrBadLimit, "a rate is bytes a second, as 500kB, 5MB or 1MiB, and 0 for no limit; dockchain limits --help lists the classes of peers"},
+		{api.ErrStorageQuota, "dockchain unpin what need not stay, dockchain repo rm what was pushed, or give more: dockchain run --storage-quota; dockchain gc --dry-run tells what would go"},
+		{api.ErrNoSpace, "free some space and run the same command again; a fetch goes on where it was. dockchain gc removes what nothing needs, and dockchain run --keep-free tells how much is left free"},
 		{api.ErrTimeout, "see dockchain peers for who is connected, and give it longer with --timeout 5m"},
 		{api.ErrNotFound, "look for it with dockchain search; dockchain peers shows who is connected"},
+		{api.ErrUnknownHash, "ask for a link with xt=urn:btih: (BitTorrent version 1), as dockchain show and dockchain search print; dockchain help bittorrent"},
 		{api.ErrBadRequest, "a reference is AUTHOR/REPO[:TAG][@DIGEST]; a magnet link starts with magnet:?xt=urn:btih: and 40 hex digits"},
 		{api.ErrUnauthorized, "the token is in the file api.token of the node's data directory"},
 		{api.ErrRefused, "ask the node by its own address, and not from a web page"},
 		{api.ErrTooLarge, "shorten the labels or the description"},
 		{api.ErrBroken, "see the node's log, start it again with dockchain run, and repeat the command"},
+		{api.ErrBadCertificate, "give --registry-cert the certificate with its chain, and --registry-key its key, both PEM"},
+		{api.ErrBadUsers, "each line is NAME:HASH; htpasswd -B users NAME writes one"},
 		{node.ErrOtherNetwork, "leave out --network, or choose another directory with --home DIR"},
 		{node.ErrLocked, "stop the node or command that uses it, or choose another directory with --home DIR"},
+		{errUnwell, "the lines marked fail say why, and what mends it"},
 		{errPartial, "the lines before tell what was left out"},
 		{fs.ErrPermission, "check who owns the data directory, or choose another with --home DIR"},
 		{fs.ErrNotExist, "check the path; the node reads it, so it must be on the node's machine"},

@@ -1,294 +1,226 @@
 package main
 
 import (
-	"errors"
+	"context"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
-	"github.com/dockchains/dockchain/node"
+	"github.com/dockchains/dockchain/node/api"
 )
 
-// limitFlags are those of run that limit what others may bring here.
-type limitFlags struct {
-	flag  string
-	value pflag.Value
-	usage string
+type limitsOptions struct {
+	upload, download string
+	classes          []string
+	lan              string
+	pause            pauseFlag
+	resume, reset    bool
 }
 
-func limitsOf(q *node.Quota) []limitFlags {
-	return []limitFlags{
-		{"limit-peer-entries", rateValue{&q.PeerEntries}, "entries that one peer sends, as `RATE:BURST`"},
-		{"limit-peer-bytes", rateValue{&q.PeerBytes}, "bytes of these, as `RATE:BURST`"},
-		{"limit-author-entries", rateValue{&q.AuthorEntries}, "entries that one author publishes, as `RATE:BURST`"},
-		{"limit-author-bytes", rateValue{&q.AuthorBytes}, "bytes of these, as `RATE:BURST`"},
-		{"limit-new-authors", rateValue{&q.NewAuthors}, "authors that publish for the first time, as `RATE:BURST`"},
-		{"limit-peer-authors", rateValue{&q.PeerAuthors}, "new logs that one peer gives, as `RATE:BURST`"},
-		{"limit-peer-evidence", rateValue{&q.PeerEvidence}, "evidence of one peer that proves nothing, as `RATE:BURST`"},
-		{"limit-subjects", (*countValue)(&q.MaxSubjects), "`number` of peers, and of authors, whose rates are remembered"},
-		{"limit-work", (*countValue)(&q.WorkBits), "least `bits` of work of an author whom nobody vouches for; -1 for none"},
-		{"limit-room", roomValue{&q.Base.Entries, &q.Base.Bytes}, "kept of an author with that work, as `ENTRIES:BYTES`; twice as much for each bit more"},
-		{"limit-vouch-room", roomValue{&q.PerVouch.Entries, &q.PerVouch.Bytes}, "added for each trusted author who vouches, as `ENTRIES:BYTES`"},
-		{"limit-vouches", (*countValue)(&q.MaxVouches), "`number` of vouches that count"},
-		{"limit-max-room", roomValue{&q.Max.Entries, &q.Max.Bytes}, "most that is kept of any author, as `ENTRIES:BYTES`"},
-		{"limit-total", roomValue{&q.Total.Authors, &q.Total.Bytes}, "kept of all others together, as `AUTHORS:BYTES`"},
-		{"limit-unused", (*durationValue)(&q.Unused), "`time` after which a log that nobody used makes room for one of its standing"},
+func newLimitsCommand(g *global) *cobra.Command {
+	var o limitsOptions
+	cmd := &cobra.Command{
+		Use:   "limits",
+		Short: "Limits of the traffic with peers, a pause, and what passes now",
+		Long: `Shows which limits hold for the traffic with peers, and what passes. With flags it
+changes them in the running node, at once and until it ends: to keep them, write them
+into the configuration file by hand. Quotas, which bound what others may bring here, are
+another thing: dockchain help quotas.
+
+Rates are bytes a second, as 500kB, 5MB or 1MiB; 0 is no limit, and the least one is
+16KiB. --upload and --download bound all peers together, but for those of the LAN, which
+is free unless --lan limited. A class of peers may have a limit of its own, up and down or
+one for both:
+
+  lan     on a private network that this machine is directly attached to
+  node    nodes of dockchain beyond it
+  client  ordinary BitTorrent clients beyond it
+  relay   nodes that are reached through another one
+
+--pause stops all traffic with peers: nothing is given, fetches under way wait, and new
+ones are refused. The registry goes on with what is here and with other registries, and
+so does the ledger. --reset forgets what was said here: the configuration and its
+schedule hold again.
+
+The configuration file has the flags --upload-limit, --download-limit, --class-limit and
+--lan-limited of dockchain run as upload_limit, download_limit, class_limit and
+lan_limited. Only the file has
+
+  [limits]
+  loopback_lan = false           # take peers on this machine for the LAN
+  connections = 768              # of BitTorrent, in all; two thirds of them may come in
+  connections_per_torrent = 50
+  peers = 192                    # connected over libp2p
+  request_memory = "768MiB"      # read for peers and not sent yet; at least 256KiB a connection
+
+  [[limits.schedule]]            # the first one that holds counts
+  days = "mon-fri"               # left out: every day
+  from = "08:00"                 # local time; until is on the next day where it is earlier
+  to = "18:00"
+  upload = "1MB"
+  download = "10MB"
+  class = ["client=100kB"]
+
+  [[limits.schedule]]
+  from = "02:00"
+  to = "03:00"
+  pause = true`,
+		Example: `  dockchain limits
+  dockchain limits --upload 5MB --download 20MB
+  dockchain limits --class lan=0 --class client=1MB:2MB
+  dockchain limits --pause=30m
+  dockchain limits --resume`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runLimits(cmd.Context(), g, o) },
 	}
+	o.addFlags(cmd)
+	return cmd
 }
 
-func addLimits(cmd *cobra.Command, q *node.Quota) {
-	*q = q.WithDefaults()
-	q.Now = nil
-	for _, l := range limitsOf(q) {
-		cmd.Flags().Var(l.value, l.flag, l.usage)
+func (o *limitsOptions) addFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.upload, "upload", "", "most `bytes` a second given to peers")
+	f.StringVar(&o.download, "download", "", "most `bytes` a second taken from peers")
+	f.StringArrayVar(&o.classes, "class", nil, "rate of a class, as `CLASS=UP[:DOWN]`; repeatable")
+	f.StringVar(&o.lan, "lan", "", "whether the LAN counts into the rates of all: `free|limited`")
+	f.Var(&o.pause, "pause", "stop all traffic with peers, for this `time` or until --resume")
+	f.Lookup("pause").NoOptDefVal = "0s"
+	f.BoolVar(&o.resume, "resume", false, "let it go on")
+	f.BoolVar(&o.reset, "reset", false, "forget what was said before: the configuration and its schedule hold")
+}
+
+// pauseFlag is a flag that may have a time.
+type pauseFlag struct {
+	said bool
+	time time.Duration
+}
+
+func (v *pauseFlag) Type() string   { return "duration" }
+func (v *pauseFlag) String() string { return "" }
+
+func (v *pauseFlag) Set(s string) error {
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 {
+		return fmt.Errorf("%w: %q: want a time as 30m", errBadLimit, s)
 	}
+	v.said, v.time = true, d
+	return nil
 }
 
-// limitConfig are the limits in the configuration file: numbers, or what their
-// flags take.
-type limitConfig struct {
-	PeerEntries   any `toml:"limit_peer_entries"`
-	PeerBytes     any `toml:"limit_peer_bytes"`
-	AuthorEntries any `toml:"limit_author_entries"`
-	AuthorBytes   any `toml:"limit_author_bytes"`
-	NewAuthors    any `toml:"limit_new_authors"`
-	PeerAuthors   any `toml:"limit_peer_authors"`
-	PeerEvidence  any `toml:"limit_peer_evidence"`
-	Subjects      any `toml:"limit_subjects"`
-	Work          any `toml:"limit_work"`
-	Room          any `toml:"limit_room"`
-	VouchRoom     any `toml:"limit_vouch_room"`
-	Vouches       any `toml:"limit_vouches"`
-	MaxRoom       any `toml:"limit_max_room"`
-	Total         any `toml:"limit_total"`
-	Unused        any `toml:"limit_unused"`
+// request is what the flags ask for; false: nothing.
+func (o limitsOptions) request() (r api.LimitsRequest, asked bool, err error) {
+	r = api.LimitsRequest{Pause: o.pause.said, For: o.pause.time, Resume: o.resume, Reset: o.reset}
+	if r.Change, err = changeOf(o.upload, o.download, o.classes); err != nil {
+		return r, false, err
+	}
+	switch limited := o.lan == "limited"; o.lan {
+	case "":
+	case "free", "limited":
+		r.LimitLAN = &limited
+	default:
+		return r, false, fmt.Errorf("--lan %s: free or limited is needed", o.lan)
+	}
+	if r.Pause && r.Resume {
+		return r, false, fmt.Errorf("--pause and --resume: one of them is needed")
+	}
+	asked = r.Pause || r.Resume || r.Reset || r.Upload != nil || r.Download != nil || r.LimitLAN != nil || len(r.Classes) > 0
+	return r, asked, nil
 }
 
-func (c limitConfig) settings() []setting {
-	var out []setting
-	add := func(key string, v any) {
-		s := setting{key: "limit_" + key}
-		if v != nil {
-			s.values = []string{fmt.Sprint(v)}
+func runLimits(ctx context.Context, g *global, o limitsOptions) error {
+	r, asked, err := o.request()
+	if err != nil {
+		return &usageError{err: err, command: "dockchain limits"}
+	}
+	return g.withNode(ctx, func(c *api.Client) error {
+		var s api.LimitsStatus
+		if asked {
+			if s, err = c.SetLimits(ctx, r); err != nil {
+				return fmt.Errorf("changing the limits: %w", err)
+			}
+		} else if s, err = c.LimitsStatus(ctx); err != nil {
+			return fmt.Errorf("asking for the limits: %w", err)
 		}
-		out = append(out, s)
+		if err := g.ui.print(limitsView(s)); err != nil {
+			return err
+		}
+		if asked && s.Changed && g.ui.format == formatTable {
+			g.ui.note("this holds until the node ends; to keep it, write it into the configuration file")
+		}
+		return nil
+	})
+}
+
+func limitsView(s api.LimitsStatus) view {
+	v := view{
+		value: s, list: anyList(s.Classes),
+		header: []string{"PEERS", "UPLOAD LIMIT", "NOW", "SENT", "DOWNLOAD LIMIT", "NOW", "RECEIVED", "CONNECTIONS"},
 	}
-	add("peer_entries", c.PeerEntries)
-	add("peer_bytes", c.PeerBytes)
-	add("author_entries", c.AuthorEntries)
-	add("author_bytes", c.AuthorBytes)
-	add("new_authors", c.NewAuthors)
-	add("peer_authors", c.PeerAuthors)
-	add("peer_evidence", c.PeerEvidence)
-	add("subjects", c.Subjects)
-	add("work", c.Work)
-	add("room", c.Room)
-	add("vouch_room", c.VouchRoom)
-	add("vouches", c.Vouches)
-	add("max_room", c.MaxRoom)
-	add("total", c.Total)
-	add("unused", c.Unused)
+	all := api.LimitsClass{Name: "all but lan", Rates: s.Rates}
+	if s.LimitLAN {
+		all.Name = "all"
+	}
+	for _, c := range s.Classes {
+		v.names = append(v.names, c.Name)
+		v.rows = append(v.rows, trafficRow(c))
+		if c.Name != "lan" || s.LimitLAN {
+			all.UploadRate += c.UploadRate
+			all.DownloadRate += c.DownloadRate
+			all.Uploaded += c.Uploaded
+			all.Downloaded += c.Downloaded
+			all.Connections += c.Connections
+		}
+	}
+	v.rows = append(v.rows, trafficRow(all))
+	v.lines = append(v.lines, "")
+	v.lines = append(v.lines, stateLines(s)...)
+	b := s.Budget
+	v.lines = append(v.lines, fmt.Sprintf("connections: %d of %d, %d at most of a torrent; libp2p: %d peers at most; memory for requests: %s",
+		s.Connections, b.Connections, b.ConnectionsPerTorrent, b.Peers, bytesOf(b.RequestMemory)))
+	return v
+}
+
+// stateLines tell of pause, schedule and changes.
+func stateLines(s api.LimitsStatus) (out []string) {
+	if s.Paused {
+		line := "paused by " + map[string]string{"schedule": "the schedule", "command": "dockchain limits --pause"}[s.PausedBy]
+		if !s.PausedUntil.IsZero() {
+			line += ", until " + moment(s.PausedUntil)
+		}
+		out = append(out, line)
+	}
+	var schedule []string
+	if s.Window != "" {
+		schedule = append(schedule, s.Window+" holds")
+	}
+	if !s.Next.IsZero() {
+		schedule = append(schedule, "next change "+moment(s.Next))
+	}
+	if len(schedule) > 0 {
+		out = append(out, "schedule: "+strings.Join(schedule, ", "))
+	}
+	if s.Changed {
+		out = append(out, "changed since the start; dockchain limits --reset goes back to the configuration")
+	}
 	return out
 }
 
-var errBadLimit = errors.New("not a limit")
+func moment(t time.Time) string { return t.Format("2006-01-02 15:04 MST") }
 
-// parseAmount parses a number with a unit of 1024, as 64MiB, or of 1000, as 64MB.
-func parseAmount(s string) (float64, error) {
-	units := []struct {
-		name string
-		size float64
-	}{
-		{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40},
-		{"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"", 1},
-	}
-	for _, u := range units {
-		digits, ok := strings.CutSuffix(s, u.name)
-		if !ok {
-			continue
+// trafficRow is a line of the table.
+func trafficRow(c api.LimitsClass) []string {
+	limit := func(n int64) string {
+		if n == 0 {
+			return "none"
 		}
-		v, err := strconv.ParseFloat(digits, 64)
-		if err != nil || strings.ContainsAny(digits, "xXpP_nN+- ") || math.IsInf(v, 0) || v*u.size > 1<<62 {
-			return 0, fmt.Errorf("%w: %q: want a number, as 20, 64MiB or 1.5GB", errBadLimit, s)
-		}
-		return v * u.size, nil
+		return bytesOf(n) + "/s"
 	}
-	return 0, fmt.Errorf("%w: %q", errBadLimit, s)
-}
-
-// parseWhole is parseAmount without a fraction.
-func parseWhole(s string) (int64, error) {
-	v, err := parseAmount(s)
-	if err == nil && v != math.Trunc(v) {
-		err = fmt.Errorf("%w: %q: want a whole number", errBadLimit, s)
-	}
-	return int64(v), err
-}
-
-// amountText writes a number as parseAmount reads it.
-func amountText(n int64) string {
-	for i, unit := range []string{"TiB", "GiB", "MiB", "KiB"} {
-		if size := int64(1) << (10 * (4 - i)); n >= size && n%size == 0 {
-			return strconv.FormatInt(n/size, 10) + unit
-		}
-	}
-	return strconv.FormatInt(n, 10)
-}
-
-// pair takes a value with one colon apart.
-func pair(s, form string) (first, second string, err error) {
-	first, second, ok := strings.Cut(s, ":")
-	if !ok {
-		return "", "", fmt.Errorf("%w: %q: want %s", errBadLimit, s, form)
-	}
-	return first, second, nil
-}
-
-// rateValue is a flag as 2:1000, so many a second and so many at once.
-type rateValue struct{ *node.QuotaRate }
-
-func (v rateValue) Type() string { return "rate" }
-
-func (v rateValue) String() string {
-	if v.QuotaRate == nil {
-		return ""
-	}
-	perSecond := strconv.FormatFloat(v.PerSecond, 'g', -1, 64)
-	if n := int64(v.PerSecond); float64(n) == v.PerSecond {
-		perSecond = amountText(n)
-	}
-	return perSecond + ":" + amountText(v.Burst)
-}
-
-func (v rateValue) Set(s string) error {
-	rate, burst, err := pair(s, "RATE:BURST, so many a second and so many at once")
-	if err != nil {
-		return err
-	}
-	perSecond, err := parseAmount(rate)
-	if err != nil {
-		return err
-	}
-	n, err := parseWhole(burst)
-	if err != nil {
-		return err
-	}
-	if perSecond <= 0 || n < 1 {
-		return fmt.Errorf("%w: %q: both have to be more than 0", errBadLimit, s)
-	}
-	*v.QuotaRate = node.QuotaRate{PerSecond: perSecond, Burst: n}
-	return nil
-}
-
-// roomValue is a flag as 2000:4MiB.
-type roomValue struct{ count, bytes *int64 }
-
-func (v roomValue) Type() string { return "room" }
-
-func (v roomValue) String() string {
-	if v.count == nil {
-		return ""
-	}
-	return strconv.FormatInt(*v.count, 10) + ":" + amountText(*v.bytes)
-}
-
-func (v roomValue) Set(s string) error {
-	first, second, err := pair(s, "two numbers, as 2000:4MiB")
-	if err != nil {
-		return err
-	}
-	count, err := parseWhole(first)
-	if err != nil {
-		return err
-	}
-	bytes, err := parseWhole(second)
-	if err != nil {
-		return err
-	}
-	if count < 1 || bytes < 1 {
-		return fmt.Errorf("%w: %q: both have to be more than 0", errBadLimit, s)
-	}
-	*v.count, *v.bytes = count, bytes
-	return nil
-}
-
-// countValue is a flag with a number that has no 0.
-type countValue int
-
-func (v *countValue) Type() string   { return "number" }
-func (v *countValue) String() string { return strconv.Itoa(int(*v)) }
-
-func (v *countValue) Set(s string) error {
-	n, err := strconv.Atoi(s)
-	if err != nil || n == 0 || n < -1 {
-		return fmt.Errorf("%w: %q: want a number from 1 on", errBadLimit, s)
-	}
-	*v = countValue(n)
-	return nil
-}
-
-// durationValue is a flag as 720h.
-type durationValue time.Duration
-
-func (v *durationValue) Type() string { return "duration" }
-func (v *durationValue) String() string {
-	return strings.TrimSuffix(time.Duration(*v).String(), "0m0s")
-}
-
-func (v *durationValue) Set(s string) error {
-	d, err := time.ParseDuration(s)
-	if err != nil || d <= 0 {
-		return fmt.Errorf("%w: %q: want a time as 720h", errBadLimit, s)
-	}
-	*v = durationValue(d)
-	return nil
-}
-
-// limitSettings are the lines of the environment topic.
-func limitSettings() string {
-	var q node.Quota
-	q = q.WithDefaults()
-	var b strings.Builder
-	for _, l := range limitsOf(&q) {
-		s := setting{key: strings.ReplaceAll(l.flag, "-", "_")}
-		fmt.Fprintf(&b, "  --%s %s %s = %q\n", l.flag, s.environment(), s.key, l.value)
-	}
-	return b.String()
-}
-
-func newLimitsTopic() *cobra.Command {
-	var q node.Quota
-	q = q.WithDefaults()
-	var list strings.Builder
-	for _, l := range limitsOf(&q) {
-		usage := strings.ReplaceAll(l.usage, "`", "")
-		fmt.Fprintf(&list, "  %-22s %s (default %s)\n", l.flag, usage, l.value)
-	}
-	return &cobra.Command{
-		Use:   "limits",
-		Short: "What a node takes from others, and how to change it",
-		Long: `Publishing is free, and a node protects itself from a flood of it. Each limit is a
-flag of dockchain run, a key of the configuration file with _ for -, and an
-environment variable (limit_total, DOCKCHAIN_LIMIT_TOTAL):
-
-` + list.String() + `
-A rate is so many a second in the long run and so many at once. Numbers may have a
-unit: kB, MB, GB (of 1000) or KiB, MiB, GiB (of 1024).
-
-None of them holds for your own author and for authors that you gave a name
-(dockchain alias add). Vouches count of these alone, and add up for the author they
-are for. A log that you fetch from, or that you asked for lately, is not given up for
-others. Of the rest those go first that have the fewest vouches, the least work, and
-were unused the longest; and only for one with more vouches or work, unless they were
-unused for --limit-unused. Logs with evidence against their authors stay as long as
-they have less than half of the places.
-
-dockchain status shows how much is stored and what was refused; so do the metrics
-dockchain_quota_limit, dockchain_quota_refused_total and dockchain_ledger_bytes.`,
+	now := func(rate float64) string { return bytesOf(int64(rate)) + "/s" }
+	return []string{
+		c.Name, limit(c.Upload), now(c.UploadRate), bytesOf(c.Uploaded),
+		limit(c.Download), now(c.DownloadRate), bytesOf(c.Downloaded), strconv.Itoa(c.Connections),
 	}
 }

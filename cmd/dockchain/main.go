@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/dockchains/dockchain/cmd/dockchain/setup"
 	"github.com/dockchains/dockchain/node/api"
 )
 
@@ -66,7 +67,7 @@ func exitCode(err error) int {
 		return 0
 	case is(errInterrupted):
 		return 130
-	case errors.As(err, &usage), is(api.ErrBadRequest), is(api.ErrBadPolicy):
+	case errors.As(err, &usage), is(api.ErrBadRequest), is(api.ErrUnknownHash), is(api.ErrBadLimit), is(api.ErrBadPolicy), is(setup.ErrBadAddress):
 		return 2
 	case is(errPartial):
 		return 3
@@ -74,11 +75,11 @@ func exitCode(err error) int {
 		return 12
 	case is(api.ErrNotRunning), is(api.ErrOffline):
 		return 11
-	case is(api.ErrOverQuota):
+	case is(api.ErrOverQuota), is(api.ErrPaused):
 		return 4
-	case is(api.ErrNotFound), is(api.ErrTimeout), is(api.ErrNoAlias), is(api.ErrNoPolicy), is(api.ErrNotGiven), is(fs.ErrNotExist):
+	case is(api.ErrNotFound), is(api.ErrTimeout), is(api.ErrNoAlias), is(api.ErrNoPolicy), is(api.ErrNotGiven), is(setup.ErrNothing), is(fs.ErrNotExist):
 		return 10
-	case is(api.ErrNotYours), is(api.ErrUnauthorized), is(api.ErrRefused), is(fs.ErrPermission):
+	case is(api.ErrNotYours), is(api.ErrUnauthorized), is(api.ErrRefused), is(setup.ErrNotAllowed), is(fs.ErrPermission):
 		return 4
 	}
 	return 1

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dockchains/dockchain/cmd/dockchain/setup"
 	"github.com/dockchains/dockchain/node"
 	"github.com/dockchains/dockchain/node/api"
 )
@@ -22,10 +23,10 @@ func TestExitCodes(t *testing.T) {
 	t.Parallel()
 	for want, errs := range map[int][]error{
 		0:   {nil},
-		1:   {errors.New("x"), api.ErrNoEngine, api.ErrNoSpace, api.ErrBroken, node.ErrLocked, syscall.EADDRINUSE},
-		2:   {&usageError{err: errors.New("x")}, api.ErrBadRequest},
+		1:   {errors.New("x"), api.ErrNoEngine, api.ErrNoSpace, api.ErrStorageQuota, api.ErrBroken, node.ErrLocked, syscall.EADDRINUSE},
+		2:   {&usageError{err: errors.New("x")}, api.ErrBadRequest, api.ErrUnknownHash, api.ErrBadLimit},
 		3:   {fmt.Errorf("%w: %w", errPartial, api.ErrNotFound)},
-		4:   {api.ErrNotYours, api.ErrUnauthorized, api.ErrRefused, api.ErrOverQuota, fs.ErrPermission, syscall.EACCES},
+		4:   {api.ErrNotYours, api.ErrUnauthorized, api.ErrRefused, api.ErrOverQuota, api.ErrPaused, fs.ErrPermission, syscall.EACCES},
 		10:  {api.ErrNotFound, api.ErrNotGiven, api.ErrTimeout, api.ErrNoAlias, fs.ErrNotExist},
 		11:  {api.ErrNotRunning, api.ErrOffline},
 		12:  {api.ErrRejected, &api.RejectedError{}, errBadProof, errNoQuorum},
@@ -50,16 +51,18 @@ func TestEverySentinelHasAHint(t *testing.T) {
 		"ErrNotFound": api.ErrNotFound, "ErrTimeout": api.ErrTimeout, "ErrNotYours": api.ErrNotYours,
 		"ErrNeedsOthers": api.ErrNeedsOthers, "ErrUnsigned": api.ErrUnsigned, "ErrOutdated": api.ErrOutdated,
 		"ErrNotGiven":   api.ErrNotGiven,
-		"ErrBadRequest": api.ErrBadRequest, "ErrNoAlias": api.ErrNoAlias, "ErrNoEngine": api.ErrNoEngine,
-		"ErrOffline": api.ErrOffline, "ErrRejected": api.ErrRejected, "ErrNoSpace": api.ErrNoSpace, "ErrOverQuota": api.ErrOverQuota,
+		"ErrBadRequest": api.ErrBadRequest, "ErrUnknownHash": api.ErrUnknownHash, "ErrNoAlias": api.ErrNoAlias, "ErrNoEngine": api.ErrNoEngine,
+		"ErrOffline": api.ErrOffline, "ErrRejected": api.ErrRejected, "ErrNoSpace": api.ErrNoSpace, "ErrOverQuota": api.ErrOverQuota, "ErrStorageQuota": api.ErrStorageQuota,
 		"ErrNotRunning": api.ErrNotRunning, "ErrUnauthorized": api.ErrUnauthorized, "ErrRefused": api.ErrRefused,
 		"ErrTooLarge": api.ErrTooLarge, "ErrBroken": api.ErrBroken,
 		"ErrRevoked": api.ErrRevoked, "ErrRetired": api.ErrRetired, "ErrFrozen": api.ErrFrozen,
 		"ErrTransferred": api.ErrTransferred, "ErrWrongState": api.ErrWrongState, "ErrBadSignature": api.ErrBadSignature,
 		"ErrBehind": api.ErrBehind, "ErrDiverged": api.ErrDiverged, "ErrUnwitnessed": api.ErrUnwitnessed,
 		"ErrNoPolicy": api.ErrNoPolicy, "ErrBadPolicy": api.ErrBadPolicy,
+		"ErrPaused": api.ErrPaused, "ErrBadLimit": api.ErrBadLimit,
+		"ErrBadCertificate": api.ErrBadCertificate, "ErrBadUsers": api.ErrBadUsers,
 	}
-	for _, file := range []string{"../../node/exchange/errors.go", "../../node/api/errors.go"} {
+	for _, file := range []string{"../../node/exchange/errors.go", "../../node/api/errors.go", "../../node/api/door.go", "../../node/api/limits.go", "../../node/api/users.go"} {
 		for _, name := range sentinelsIn(t, file) {
 			err, ok := known[name]
 			if !ok {
@@ -69,7 +72,7 @@ func TestEverySentinelHasAHint(t *testing.T) {
 			}
 		}
 	}
-	for _, err := range []error{node.ErrLocked, errPartial, errBadProof, errNoQuorum, errPredicateTooLarge, node.ErrProposed, node.ErrBadKey, fs.ErrPermission, fs.ErrNotExist, syscall.EADDRINUSE, &api.RejectedError{}} {
+	for _, err := range []error{node.ErrLocked, errPartial, errUnwell, errBadProof, errNoQuorum, errPredicateTooLarge, setup.ErrNotAllowed, setup.ErrUnreadable, setup.ErrNothing, setup.ErrBadAddress, node.ErrExposed, node.ErrProposed, node.ErrBadKey, fs.ErrPermission, fs.ErrNotExist, syscall.EADDRINUSE, &api.RejectedError{}} {
 		if hint(err) == "" {
 			t.Errorf("%v has no hint", err)
 		}

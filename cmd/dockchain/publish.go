@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -34,8 +35,11 @@ SOURCE is one of
   docker-archive:FILE            what docker save wrote
   oci-archive:FILE               an OCI image layout in a tar file
   docker://HOST/REPO[:TAG]       a registry
-  blobs:DIGEST                   an image that is already in this node's blob store`,
+  blobs:DIGEST                   an image that is already in this node's blob store
+  me/NAME[:TAG]                  what was pushed to this node's registry under that name,
+                                 else an image of the local Docker Engine`,
 		Example: `  dockchain publish debian:12 --as me/debian:12
+  dockchain publish me/app:1.0
   dockchain publish oci:./layout --as me/tools/app:1.0 --title "My app" --label team=blue
   dockchain publish docker://ghcr.io/org/app:1.0 --platform linux/arm64`,
 		Args: cobra.ExactArgs(1),
@@ -64,6 +68,9 @@ func runPublish(ctx context.Context, g *global, o publishOptions, source string)
 		return err
 	}
 	return g.withNode(ctx, func(c *api.Client) error {
+		if req.Source, err = pushedSource(ctx, c, req.Source); err != nil {
+			return fmt.Errorf("publishing %s: %w", source, err)
+		}
 		show, stop := g.ui.progress()
 		res, err := c.Publish(ctx, req, show)
 		stop()
@@ -101,6 +108,31 @@ func (o *publishOptions) request(source string) (api.PublishRequest, error) {
 		}
 	}
 	return req, err
+}
+
+// pushedSource finds a name under me/ among what was pushed to the node's
+// registry. Any other source, and what was not pushed, stays as it is.
+func pushedSource(ctx context.Context, c *api.Client, source string) (string, error) {
+	if !strings.HasPrefix(source, "me/") {
+		return source, nil
+	}
+	name, tag := source, "latest"
+	if i := strings.LastIndexByte(source, ':'); i > 0 {
+		name, tag = source[:i], source[i+1:]
+	}
+	repo, err := c.Repo(ctx, name)
+	if errors.Is(err, api.ErrNotFound) || errors.Is(err, api.ErrBadRequest) {
+		return source, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	for _, t := range repo.Tags {
+		if t.Tag == tag {
+			return "blobs:" + t.Digest, nil
+		}
+	}
+	return source, nil
 }
 
 func publishedView(p api.Published) view {

@@ -18,9 +18,13 @@ type global struct {
 	home    string
 	config  string
 	homeErr error // why home is not known
+	// configErr is what is wrong with the configuration, for a command that is
+	// tolerant.
+	configErr error
 	// configNamed tells that --config was given.
 	configNamed bool
-	started     bool // the command line parsed; errors from here on are not usage
+	file        fileConfig // as far as it is no flag
+	started     bool       // the command line parsed; errors from here on are not usage
 }
 
 func newRootCommand(g *global) *cobra.Command {
@@ -54,10 +58,12 @@ verified is accepted.`,
 	root.AddCommand(
 		newRunCommand(g), newQuickstartCommand(g), newPublishCommand(g), newFetchCommand(g), newSearchCommand(g),
 		newVerifyCommand(g), newShowCommand(g), newAliasCommand(g), newStatusCommand(g), newPeersCommand(g),
-		newIndexCommand(g), newLedgerCommand(g), newAuthorCommand(g), newRevokeCommand(g), newEndorseCommand(g), newAttestCommand(g), newVouchCommand(g), newTransferCommand(g), newAcceptCommand(g), newWitnessCommand(g), newVersionCommand(g), newExitCodesTopic(), newEnvironmentTopic(), newLimitsTopic(), newOutputTopic(),
+		newIndexCommand(g), newLedgerCommand(g), newAuthorCommand(g), newRevokeCommand(g), newEndorseCommand(g), newAttestCommand(g), newVouchCommand(g), newTransferCommand(g), newAcceptCommand(g), newWitnessCommand(g), newSetupCommand(g), newDoctorCommand(g), newVersionCommand(g), newExitCodesTopic(), newEnvironmentTopic(), newQuotasTopic(), newOutputTopic(),
+		newLimitsCommand(g), newStatsCommand(g), newEventsCommand(g), newPullsCommand(g), newRepoCommand(g), newNotificationsTopic(), newRegistryTopic(), newBitTorrentTopic(),
+		newPinCommand(g), newUnpinCommand(g), newGCCommand(g),
 	)
 	for _, c := range root.Commands() {
-		if c.Name() != "publish" && c.Name() != "attest" { // whose argument may be a path
+		if c.Name() != "publish" && c.Name() != "attest" && c.ValidArgs == nil { // whose argument may be a path
 			c.ValidArgsFunction = cobra.NoFileCompletions
 		}
 	}
@@ -66,8 +72,8 @@ verified is accepted.`,
 
 // prepare resolves flags, environment and file once, before a command runs.
 func (g *global) prepare(cmd *cobra.Command) error {
-	if err := g.resolve(cmd); err != nil {
-		return err
+	if g.configErr = g.resolve(cmd); g.configErr != nil && cmd.Annotations[tolerant] == "" {
+		return g.configErr
 	}
 	if !slices.Contains(formats(), g.ui.format) {
 		return fmt.Errorf("-o %s: one of table, json, jsonl, name is needed", g.ui.format)

@@ -22,6 +22,7 @@ import (
 type runOptions struct {
 	node      node.Config
 	readyFile string
+	relay     bool
 	logLevel  slog.LevelVar
 	logFormat string
 }
@@ -34,12 +35,21 @@ func newRunCommand(g *global) *cobra.Command {
 		Long: `Run a node until it is interrupted. It needs no other service.
 
 Addresses are printed, and written to --ready-file as JSON, once it serves. Port 0
-takes any free one, an empty address turns a listener off. The --limit flags bound what
-others may bring here; dockchain help limits explains them.`,
+takes any free one, an empty address turns a listener off. Registry, mirror and API
+are for this machine; an address that others can reach needs a certificate, and for
+registry and mirror a file of users, or the node does not start. The --upload-limit,
+--download-limit and --class-limit flags bound the traffic with peers, as dockchain
+limits does while it runs; the --limit flags what others may bring here, which dockchain
+help quotas explains.
+
+Peers are reached by the cheapest road that is open: TCP on the local network, TCP,
+QUIC, a hole made in the NAT of either, and last, slowly and for little, a relay: any
+node that others can dial, --reach public, is one. dockchain peers shows the roads.`,
 		Example: `  dockchain run
   dockchain run --bootstrap /dns4/seed.example/tcp/4747/p2p/12D3…
   dockchain run --home ./second --registry 127.0.0.1:0 --api 127.0.0.1:0 --bittorrent 127.0.0.1:0 \
-    --peer /ip4/127.0.0.1/tcp/0 --ready-file ready.json`,
+    --peer /ip4/127.0.0.1/tcp/0 --ready-file ready.json
+  dockchain run --registry 0.0.0.0:5000 --registry-cert cert.pem --registry-key key.pem --registry-htpasswd users`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runRun(cmd.Context(), g, o) },
 	}
@@ -50,17 +60,38 @@ others may bring here; dockchain help limits explains them.`,
 func (o *runOptions) addFlags(cmd *cobra.Command) {
 	f, c := cmd.Flags(), &o.node
 	f.StringVar(&c.Registry, "registry", c.Registry, "`address` of the local registry")
+	f.StringVar(&c.Mirror, "mirror", "", "`address` of a mirror of docker.io, for Docker's registry-mirrors, as 127.0.0.1:5005; see dockchain setup docker")
+	f.StringVar(&c.RegistryCert, "registry-cert", "", "PEM `file` of the certificate of registry and mirror")
+	f.StringVar(&c.RegistryKey, "registry-key", "", "PEM `file` of its key")
+	f.StringVar(&c.RegistryHtpasswd, "registry-htpasswd", "", "`file` of their users, as htpasswd -B writes it")
+	f.StringArrayVar(&c.RegistryHosts, "registry-host", nil, "`name` that clients know them by, beside those in the certificate; repeatable")
 	f.StringVar(&c.API, "api", c.API, "`address` of the JSON API and the metrics")
+	f.StringVar(&c.APICert, "api-cert", "", "PEM `file` of the certificate of the API")
+	f.StringVar(&c.APIKey, "api-key", "", "PEM `file` of its key")
 	f.StringArrayVar(&c.Peer, "peer", c.Peer, "`multiaddr` to listen on for peers; repeatable")
+	f.StringVar(&c.Reach, "reach", "auto", "whether others can dial this node: `auto|public|private`; auto finds out")
+	f.BoolVar(&o.relay, "relay", true, "relay for nodes that nobody can dial, within bounds, where others can dial this one")
+	f.BoolVar(&c.PortMapping, "port-mapping", c.PortMapping, "ask the router (UPnP, NAT-PMP) to forward the ports of --peer")
 	f.StringVar(&c.BitTorrent, "bittorrent", c.BitTorrent, "`address` for ordinary BitTorrent clients")
 	f.StringArrayVar(&c.Bootstrap, "bootstrap", c.Bootstrap, "`multiaddr` of a node to join by; repeatable")
 	f.StringVar(&c.Network, "network", "", "`name` of the network to join (default: the data directory's, else public)")
 	f.BoolVar(&c.MDNS, "mdns", c.MDNS, "look for nodes on the local network")
 	f.BoolVar(&c.MainlineDHT, "mainline-dht", c.MainlineDHT, "announce images to BitTorrent's own DHT too")
+	f.StringVar(&c.MainlineListen, "mainline-listen", "", "UDP `address` of that DHT (default: any port)")
+	f.StringArrayVar(&c.MainlineBootstrap, "mainline-bootstrap", nil, "`host:port` that it starts from, in place of the usual routers; repeatable")
 	f.StringArrayVar(&c.Trackers, "tracker", c.Trackers, "`URL` of a BitTorrent tracker to announce images to; repeatable")
+	f.BoolVar(&c.LocalDiscovery, "local-discovery", false, "announce images to BitTorrent clients on the local network")
+	f.StringArrayVar(&c.WebSeeds, "web-seed", nil, "`URL` below which the images of this node lie, for magnet links; repeatable; see dockchain help bittorrent")
+	f.BoolVar(&c.LocalLinks, "local-links", false, "let trackers and web seeds of magnet links be on this machine and in private networks")
+	f.StringVar(&c.Events, "events", "", "`address` where registries post their notifications, to /events; see dockchain help notifications")
+	f.StringVar(&c.EventsCert, "events-cert", "", "`file` in PEM with the certificate of --events")
+	f.StringVar(&c.EventsKey, "events-key", "", "`file` in PEM with its key")
+	f.StringVar(&c.EventsTokenFile, "events-token-file", "", "`file` with the bearer token that registries show (default: the token of the API)")
 	o.addWitnessFlags(cmd)
 	f.IntVar(&c.WorkBits, "work", 0, "`bits` of work of your author, if it is yet to be made (default 18); see dockchain author create --help")
+	addRates(cmd, c)
 	addLimits(cmd, &c.Quota)
+	addStorageFlags(cmd, &c.Storage)
 	f.StringVar(&o.readyFile, "ready-file", "", "write the addresses in use to this `file` as JSON once the node serves")
 	f.TextVar(&o.logLevel, "log-level", &o.logLevel, "`debug|info|warn|error`")
 	f.StringVar(&o.logFormat, "log-format", "text", "`text|json`")
@@ -83,7 +114,17 @@ func runRun(ctx context.Context, g *global, o *runOptions) error {
 	if g.homeErr != nil {
 		return g.homeErr
 	}
+	o.node.NoRelaying = !o.relay
 	o.node.Home, o.node.Version = g.home, version()
+	if o.node.Notify, err = g.file.Notifications.config(); err != nil {
+		return fmt.Errorf("reading the configuration: notifications: %w", err)
+	}
+	if err := g.file.applyDoor(&o.node); err != nil {
+		return fmt.Errorf("reading the configuration: %w", err)
+	}
+	if err := g.file.Limits.apply(&o.node); err != nil {
+		return fmt.Errorf("reading the configuration: limits: %w", err)
+	}
 	if err := o.node.Validate(); err != nil {
 		return &usageError{err: err, command: "dockchain run"}
 	}
@@ -188,8 +229,10 @@ func addressesView(a api.Addresses) view {
 		}
 	}
 	add("registry", a.Registry)
+	add("mirror", a.Mirror)
 	add("api", a.API)
 	add("socket", a.Socket)
+	add("events", a.Events)
 	add("bittorrent", a.BitTorrent)
 	for _, p := range a.Peer {
 		add("peer", p)

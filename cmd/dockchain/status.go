@@ -14,18 +14,31 @@ import (
 	"github.com/dockchains/dockchain/node/api"
 )
 
+type statusOptions struct{ watch bool }
+
 func newStatusCommand(g *global) *cobra.Command {
-	return &cobra.Command{
+	var o statusOptions
+	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "The node at a glance",
+		Long: `The node at a glance.
+
+--watch shows what passes between the node and its peers, and the fetches under way, anew
+every second until it is interrupted; with -o jsonl a line each time.`,
 		Example: `  dockchain status
-  dockchain status -o json`,
+  dockchain status -o json
+  dockchain status --watch`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runStatus(cmd.Context(), g) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runStatus(cmd.Context(), g, o) },
 	}
+	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "show what the node does, until interrupted")
+	return cmd
 }
 
-func runStatus(ctx context.Context, g *global) error {
+func runStatus(ctx context.Context, g *global, o statusOptions) error {
+	if o.watch {
+		return g.withNode(ctx, func(c *api.Client) error { return watchStatus(ctx, g, c) })
+	}
 	return g.withData(ctx, func(c *api.Client) error {
 		s, err := c.Status(ctx)
 		if err != nil {
@@ -55,6 +68,7 @@ func statusView(u *ui, s api.Status) view {
 	add("author", s.Author)
 	add("home", s.Home)
 	add("registry", s.Addresses.Registry)
+	add("mirror", s.Addresses.Mirror)
 	add("api", s.Addresses.API)
 	add("bittorrent", s.Addresses.BitTorrent)
 	for _, a := range s.Addresses.Peer {
@@ -64,6 +78,7 @@ func statusView(u *ui, s api.Status) view {
 	add("ledger", fmt.Sprintf("%s of %s", plural(int(s.Entries), "record"), plural(s.Authors, "author")))
 	add("catalogue", plural(s.Releases, "image"))
 	add("held", fmt.Sprintf("%s in %s, %s", plural(s.Images, "image"), plural(s.Blobs, "file"), bytesOf(s.Bytes)))
+	addStorage(add, u, s.Storage)
 	if l := s.Limits; l != nil {
 		add("of others", fmt.Sprintf("%s of %.0f, %s of %s", plural(int(l.Authors), "author"), l.Limits["total_authors"],
 			bytesOf(l.Bytes), bytesOf(int64(l.Limits["total_bytes"]))))

@@ -39,10 +39,21 @@ show           what search has, and media_type entry log_size [revoked blobs
 alias add      name author
 alias ls       a list of: name author
 status         version network peer author home addresses peers authors entries
-               releases images blobs bytes [transfers limits] started; limits has limits authors
-               entries bytes largest given_up refused; each transfer
+               releases images blobs bytes [transfers limits] storage started; limits has limits authors
+               entries bytes largest given_up refused; storage has used [quota] free
+               [keep_free] pinned [lent keep_seeders pins] gc_runs gc_bytes gc_evicted
+               refused [gc_last]; each transfer
                has target done total rate peers started
-peers          a list of: id [addrs] connected [latency_ms agent] score [reasons]
+limits         upload download limit_lan upload_rate download_rate classes paused
+               [paused_by paused_until changed window next] connections budget
+               torrents_loaded torrents_active unreachable banned refused; each class
+               has class upload download upload_rate download_rate uploaded downloaded
+               connections; budget has connections connections_per_torrent peers
+               request_memory
+status --watch  a document each second: time peers transfers limits; transfers are those
+               of status, limits is that of limits
+peers          a list of: id [addrs] connected [direction latency_ms agent road
+               punched] score [reasons]
 index rebuild  entries
 ledger log     author size root [frozen] entries; each entry has author index
                type about signed_by
@@ -63,8 +74,29 @@ witness policy  witnesses groups logs quorum; each witness has name key [url
                answer why], each group name threshold members
 witness check  author [entry] log_size size [time] policy required asked of unknown
                quorum why witnesses; each witness has name key [time]
-run            [registry] api socket peer [bittorrent], once the node serves; the
-               same as addresses of status and as the document of --ready-file
+stats          a list of: name pushes pulls stars deletes mounts untagged_pushes
+               [first_push last_push first_pull last_pull deleted] bytes_pushed
+               bytes_pulled actors tags [actor_names]
+stats REPO     the same, and history by_tag by_actor; each day has day pushes pulls
+               deletes bytes_pushed bytes_pulled, each tag tag [digest] pushes pulls
+               [last_push last_pull deleted], each actor name pushes pulls first last
+stats --drec   repositoryname [firstpushed lastpushed firstpulled lastpulled] numpulls
+               numpushs numstars actors; without REPO a list of these
+events odd     a list of: id at [endpoint] reason event, the endpoint of dead ones
+events dead    the same
+run            [registry mirror events] api socket peer [bittorrent], once the node
+               serves; the same as addresses of status and as the document of
+               --ready-file
+pulls          a list of: id started name [digest client] state bytes_from_peers
+               bytes_from_upstream bytes_from_disk seconds [why]
+pin            a list of: digest [ref infohash magnet] size added [follows] whole
+               [holders counted]
+pin ls         pins follows; each pin is that of pin, each of follows has name added
+               [digest error]; -o jsonl lists the pins
+gc             [dry_run] items freed used quota images files seconds; each item has
+               kind [name] digest bytes why; -o jsonl lists the items
+doctor         a list of: check state text [cause mend]
+setup          client files [notes] next; each file has path action content
 quickstart     magnet digest author verdict bytes_from_peers seconds docker_ran
                [homes]
 version        version go platform
@@ -86,21 +118,54 @@ before the default. The file is TOML; a key that nobody knows is an error.
   --output            DOCKCHAIN_OUTPUT            output = "table"
   --network           DOCKCHAIN_NETWORK           network = "public"
   --registry          DOCKCHAIN_REGISTRY          registry = "127.0.0.1:5000"
+  --mirror            DOCKCHAIN_MIRROR            mirror = "127.0.0.1:5005"
+  --registry-cert     DOCKCHAIN_REGISTRY_CERT     registry_cert = "/srv/cert.pem"
+  --registry-key      DOCKCHAIN_REGISTRY_KEY      registry_key = "/srv/key.pem"
+  --registry-htpasswd DOCKCHAIN_REGISTRY_HTPASSWD registry_htpasswd = "/srv/users"
+  --registry-host     DOCKCHAIN_REGISTRY_HOST     registry_host = ["hub.example"]
   --api               DOCKCHAIN_API               api = "127.0.0.1:4780"
+  --api-cert          DOCKCHAIN_API_CERT          api_cert = "/srv/cert.pem"
+  --api-key           DOCKCHAIN_API_KEY           api_key = "/srv/key.pem"
   --peer              DOCKCHAIN_PEER              peer = ["/ip4/0.0.0.0/tcp/4747"]
+  --reach             DOCKCHAIN_REACH             reach = "auto"
+  --relay             DOCKCHAIN_RELAY             relay = true
+  --port-mapping      DOCKCHAIN_PORT_MAPPING      port_mapping = true
   --bittorrent        DOCKCHAIN_BITTORRENT        bittorrent = ":4748"
   --bootstrap         DOCKCHAIN_BOOTSTRAP         bootstrap = ["/dns4/…/p2p/12D3…"]
   --mdns              DOCKCHAIN_MDNS              mdns = true
   --mainline-dht      DOCKCHAIN_MAINLINE_DHT      mainline_dht = true
+  --mainline-listen   DOCKCHAIN_MAINLINE_LISTEN   mainline_listen = "0.0.0.0:4749"
+  --mainline-bootstrap DOCKCHAIN_MAINLINE_BOOTSTRAP mainline_bootstrap = ["dht.example:6881"]
   --tracker           DOCKCHAIN_TRACKER           tracker = ["udp://…/announce"]
+  --local-discovery   DOCKCHAIN_LOCAL_DISCOVERY   local_discovery = true
+  --web-seed          DOCKCHAIN_WEB_SEED          web_seed = ["https://…/webseed/"]
+  --local-links       DOCKCHAIN_LOCAL_LINKS       local_links = true
   --witness-policy    DOCKCHAIN_WITNESS_POLICY    witness_policy = "/srv/policy"
   --require-witnesses DOCKCHAIN_REQUIRE_WITNESSES require_witnesses = true
   --witness-max-age   DOCKCHAIN_WITNESS_MAX_AGE   witness_max_age = "24h"
   --work              DOCKCHAIN_WORK              work = 18
+  --events            DOCKCHAIN_EVENTS            events = "127.0.0.1:4781"
+  --events-cert       DOCKCHAIN_EVENTS_CERT       events_cert = "/srv/events.crt"
+  --events-key        DOCKCHAIN_EVENTS_KEY        events_key = "/srv/events.key"
+  --events-token-file DOCKCHAIN_EVENTS_TOKEN_FILE events_token_file = "/srv/events.token"
+  --storage-quota     DOCKCHAIN_STORAGE_QUOTA     [storage] quota = "50GB"
+  --keep-free         DOCKCHAIN_KEEP_FREE         [storage] keep_free = "1GB"
+  --gc-every          DOCKCHAIN_GC_EVERY          [storage] gc_every = "1h"
+  --gc-grace          DOCKCHAIN_GC_GRACE          [storage] gc_grace = "24h"
+  --gc-settle         DOCKCHAIN_GC_SETTLE         [storage] gc_settle = "1m"
+  --keep-seeders      DOCKCHAIN_KEEP_SEEDERS      [storage] keep_seeders = 3
+  --check-every       DOCKCHAIN_CHECK_EVERY       [storage] check_every = "10m"
+  --lend              DOCKCHAIN_LEND              [storage] lend = "20GB"
   --log-level         DOCKCHAIN_LOG_LEVEL         log_level = "info"
   --log-format        DOCKCHAIN_LOG_FORMAT        log_format = "text"
+  --upload-limit      DOCKCHAIN_UPLOAD_LIMIT      upload_limit = "5MB"
+  --download-limit    DOCKCHAIN_DOWNLOAD_LIMIT    download_limit = "20MB"
+  --class-limit       DOCKCHAIN_CLASS_LIMIT       class_limit = ["client=1MB:2MB"]
+  --lan-limited       DOCKCHAIN_LAN_LIMITED       lan_limited = false
 
-The limits, which dockchain help limits explains:
+The table [notifications], which only the file has, is explained by dockchain help
+notifications, [door] and [upstream] by dockchain help registry, [limits] by dockchain
+limits --help; quotas by dockchain help quotas:
 
 ` + limitSettings() + `
 Lists in the environment are separated by commas. The file is that of --config,

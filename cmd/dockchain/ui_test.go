@@ -15,6 +15,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dockchains/dockchain/cmd/dockchain/doctor"
+	"github.com/dockchains/dockchain/cmd/dockchain/setup"
+	"github.com/dockchains/dockchain/node"
 	"github.com/dockchains/dockchain/node/api"
 )
 
@@ -22,6 +25,14 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 // hostile is what a peer might put into a name or a text.
 const hostile = "evil\x1b[31m\x07\u009b2J\u202egnp\xff\n"
+
+// statsOf is the statistics of a repository with everything in them.
+func statsOf(t time.Time) api.RepositoryStats {
+	return api.RepositoryStats{
+		Name: "me/app", Pushes: 1, Pulls: 2, Stars: 1, Deletes: 3, Mounts: 1, Untagged: 4, FirstPush: t, LastPush: t, FirstPull: t, LastPull: t,
+		Deleted: t, BytesPushed: 1000, BytesPulled: 2_500_000, Actors: 1, Tags: 2, ActorNames: []string{hostile},
+	}
+}
 
 // goldenViews holds an answer of each command, with everything in it that can
 // be; version's depends on who built the program.
@@ -48,7 +59,35 @@ func goldenViews(u *ui) map[string]view {
 	released := api.LogEntry{Author: author, Index: 6, Type: "release", About: "debian:12 is " + d + hostile, SignedBy: []string{d[7:]}}
 	withStatement := released
 	withStatement.Statement = json.RawMessage(`{"_type":"https://in-toto.io/Statement/v1"}`)
+	limits := api.LimitsStatus{
+		Rates: node.Rates{Upload: 5_000_000}, UploadRate: 1_500_000, DownloadRate: 10,
+		Classes: []api.LimitsClass{
+			{Name: "lan", UploadRate: 1_000_000, Uploaded: 2_000_000_000, Connections: 2},
+			{Name: "node", UploadRate: 500_000, DownloadRate: 10, Uploaded: 1000, Downloaded: 2000, Connections: 7},
+			{Name: "client", Rates: node.Rates{Upload: 100_000, Download: 1 << 20}},
+			{Name: "relay"},
+		},
+		Paused: true, PausedBy: "schedule", PausedUntil: created.Add(time.Hour), Changed: true, Window: "mon-fri 11:00-13:00", Next: created.Add(time.Hour),
+		Connections: 9, Budget: api.LimitsBudget{Connections: 768, ConnectionsPerTorrent: 50, Peers: 192, RequestMemory: 805306368},
+		Loaded: 3, Active: 1, Unreachable: 4, Banned: 1,
+	}
+	two := 2
+	pin := api.Pin{Digest: d, Ref: "alice/debian:12", Infohash: "0123456789abcdef0123456789abcdef01234567", Magnet: magnet, Size: 124_000_000,
+		Added: created, Follows: "alice/debian" + hostile, Whole: true, Holders: &two, Counted: created}
 	return map[string]view{
+		"limits": limitsView(limits),
+		"status-watch": activityView(api.Activity{
+			Time: created, Peers: 3, Limits: limits,
+			Transfers: []api.Transfer{{Target: "alice/debian:12" + hostile, Done: 10_000_000, Total: 40_000_000, Rate: 1_000_000, Peers: 2, Started: created}, {Target: magnet, Started: created}},
+		}),
+		"pin": pinsView([]api.Pin{pin, {Digest: d, Size: 10, Added: created}}),
+		"pin-ls": pinListView(api.Pins{Pins: []api.Pin{pin}, Follows: []api.Followed{
+			{Name: "alice/debian", Added: created, Digest: d}, {Name: "bob/app:1", Added: created, Error: "no peer has it" + hostile}}}),
+		"gc": collectedView(api.Collected{Freed: 124_000_000, Used: 1_000_000_000, Quota: 50_000_000_000, Images: 1, Files: 2, Seconds: 0.5, Items: []api.CollectedItem{
+			{Kind: "image", Name: "alice/debian:12" + hostile, Digest: d, Bytes: 124_000_000, Why: "fetched, last used 2026-11-20T12:00:00Z, 4 others hold it"},
+			{Kind: "link", Name: "team/app", Digest: d, Why: "no manifest of the repository needs it"},
+			{Kind: "file", Digest: d, Bytes: 124_000_000, Why: "nothing needs it"}}}),
+		"gc-dry":  collectedView(api.Collected{DryRun: true, Items: []api.CollectedItem{}, Used: 10}),
 		"publish": publishedView(api.Published{Ref: "me/debian:12", Digest: d, Author: author, Magnet: magnet, Size: 124_000_000, Layers: 3, Entry: 4}),
 		"fetch": fetchedView(api.Fetched{
 			Ref: "alice/debian:12", Digest: d, Author: author, Magnet: magnet, Verdict: good, Size: 124_000_000,
@@ -69,14 +108,30 @@ func goldenViews(u *ui) map[string]view {
 			Version: "v1.0.0", Network: "public", Peer: "12D3KooWA", Author: author, Home: "/srv/dockchain",
 			Addresses: api.Addresses{Registry: "127.0.0.1:5000", API: "127.0.0.1:4780", Socket: "/srv/dockchain/api.sock",
 				Peer: []string{"/ip4/127.0.0.1/tcp/4747/p2p/12D3KooWA"}, BitTorrent: "127.0.0.1:4748"},
+			Storage: &api.StorageStatus{Used: 1_300_000_000, Quota: 50_000_000_000, Free: 80_000_000_000, KeepFree: 1_000_000_000, Pinned: 1, Lent: 7_000_000,
+				Seeders: 3, Pins: []api.Pin{pin}, Runs: 4, Collected: 2_000_000, Evicted: 1, Refused: 2, Last: created},
 			Peers: 2, Authors: 1, Entries: 5, Releases: 4, Images: 3, Blobs: 20, Bytes: 1_240_000_000, Started: created,
 			Transfers: []api.Transfer{{Target: magnet, Done: 10, Total: 20_000_000, Rate: 1000, Peers: 1, Started: created}},
 		}),
 		"peers": peersView([]api.PeerStatus{{
-			ID: "12D3KooWA", Addrs: []string{"/ip4/127.0.0.1/tcp/4747"}, Connected: true, LatencyMS: 1.25,
+			ID: "12D3KooWA", Addrs: []string{"/ip4/127.0.0.1/tcp/4747"}, Connected: true, LatencyMS: 1.25, Road: "quic", Punched: true,
 			Agent: "dockchain/" + hostile, Score: -0.5, Reasons: []string{"2 bad pieces", "1 broken promise"},
 		}}),
+		"pulls": pullsView([]api.PullRecord{
+			{ID: 2, Started: created, Name: "quay.io/org/app:1.0", Digest: d, Client: "docker/20.10.24" + hostile, State: api.PullDone, FromPeers: 10_000_000, FromUpstream: 2_500_000, Seconds: 1.25, Why: "the swarm stalled after 10.0 MB, the registry goes on"},
+			{ID: 1, Started: created, Name: "alice/debian:12", State: api.PullFailed, Why: "no peer has it" + hostile},
+		}),
 		"index-rebuild": rebuiltView(12),
+		"stats":         statsView([]api.RepositoryStats{statsOf(created), {Name: "empty"}}, false),
+		"stats-drec":    statsView([]api.RepositoryStats{statsOf(created), {Name: "empty"}}, true),
+		"stats-repo": repositoryView(api.RepositoryDetail{
+			RepositoryStats: statsOf(created), History: []api.StatsDay{{Day: "2026-11-20", Pushes: 1, Pulls: 2, BytesPulled: 10}},
+			ByTag:   []api.StatsTag{{Tag: "1.0", Digest: d, Pushes: 1, Pulls: 2, LastPush: created, LastPull: created}, {Tag: "0.9", Deleted: created}},
+			ByActor: []api.StatsActor{{Name: hostile, Pushes: 1, First: created, Last: created}},
+		}),
+		"events-odd": keptEventsView([]api.KeptEvent{{ID: "00000000000000000007", At: created, Reason: "unknown action" + hostile, Event: json.RawMessage(`{"action":"dance"}`)}}),
+		"events-dead": keptEventsView([]api.KeptEvent{{ID: "hook 00000000000000000008", At: created, Endpoint: "hook", Reason: "it answers 400", Event: json.RawMessage(`{"id":"1","action":"push"}`)},
+			{ID: "hook 00000000000000000009", Reason: "its record is damaged", Event: json.RawMessage("null")}}),
 		"author": authorView(api.AuthorStatus{Author: author, Keys: []string{d[7:]}, Threshold: 1, Next: []string{d[7:]}, NextThreshold: 1,
 			Size: 7, Retired: true, Frozen: "fork " + hostile, CanSign: true}),
 		"author-create": createdView(createdAuthor{Author: author, Network: "public", Home: "/srv/dockchain", Existed: true}),
@@ -105,7 +160,11 @@ func goldenViews(u *ui) map[string]view {
 			Root: "CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I="}),
 		"ledger-prove":  proofView(api.LedgerProof{Ref: "alice/debian:12", Author: author, Entry: 4, Kind: "latest", Proof: `{"last":{}}`}),
 		"ledger-export": exportedView(api.ExportedLog{Author: author, Dir: "/srv/log", Size: 7}),
-		"run":           addressesView(api.Addresses{Registry: "127.0.0.1:5000", API: "127.0.0.1:4780", Socket: "/s", Peer: []string{"/ip4/127.0.0.1/tcp/4747/p2p/12D3KooWA"}, BitTorrent: "127.0.0.1:4748"}),
+		"run":           addressesView(api.Addresses{Registry: "127.0.0.1:5000", Mirror: "127.0.0.1:5005", API: "127.0.0.1:4780", Socket: "/s", Peer: []string{"/ip4/127.0.0.1/tcp/4747/p2p/12D3KooWA"}, BitTorrent: "127.0.0.1:4748"}),
+		"doctor": doctorView([]doctor.Line{{Check: "config", State: doctor.OK, Text: "every setting is known"},
+			{Check: "docker", State: doctor.Fail, Text: "no Docker Engine answers", Cause: "a cause " + hostile, Mend: "sudo systemctl start docker"}}),
+		"setup": setupView(setup.Plan{Client: "docker", Next: "nothing", Notes: []string{"a note " + hostile},
+			Files: []setup.File{{Path: "/etc/docker/daemon.json", Action: setup.Create, Content: "{\n\t\"a\": 1}\n" + hostile}}}, true),
 		"quickstart": quickstartResult{Magnet: magnet, Digest: d, Author: author, Verdict: good, BytesFromPeers: 7,
 			Seconds: map[string]float64{"start": 0.5, "fetch": 1}, DockerRan: true}.view(),
 	}
@@ -143,7 +202,7 @@ func TestOutputTopicIsComplete(t *testing.T) {
 	var command string
 	for _, l := range strings.Split(newOutputTopic().Long, "\n") {
 		if name, rest, ok := strings.Cut(l, "  "); ok && name != "" {
-			command = strings.ReplaceAll(name, " ", "-")
+			command = strings.ToLower(strings.NewReplacer(" --", "-", " ", "-").Replace(name))
 			sections[command] = rest
 		} else {
 			sections[command] += " " + l
@@ -165,8 +224,17 @@ func TestOutputTopicIsComplete(t *testing.T) {
 			v = list[0]
 		}
 		told := sections[name]
+		if name == "gc-dry" {
+			told = sections["gc"]
+		}
+		if name == "events-dead" {
+			told = sections["events-odd"]
+		}
 		if name == "show" {
 			told += sections["search"]
+		}
+		if name == "stats-repo" {
+			told += sections["stats"]
 		}
 		if name == "ledger-verify-entry" {
 			told = sections["ledger-verify"]

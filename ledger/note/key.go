@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"filippo.io/mldsa"
+
+	verify25519 "github.com/dockchains/dockchain/ledger/ed25519"
 )
 
 // Alg is the signature type of a key.
@@ -130,7 +132,7 @@ func (k Key) Verify(text string, s Sig) bool {
 }
 
 func (k Key) verify(msg, sig []byte) bool {
-	return len(sig) == ed25519.SignatureSize && ed25519.Verify(k.Public[:], msg, sig)
+	return verify25519.Verify(k.Public[:], msg, sig)
 }
 
 // Find returns the first signature of the note that the key made. A signature

@@ -230,9 +230,9 @@ func TestThreatClockStepsBack(t *testing.T) {
 	}
 }
 
-// TestThreatTagRollback: an older release of a tag, with a valid inclusion in
+// TestThreatTagRollbackCVE202423332: an older release of a tag, with a valid inclusion in
 // the newest log, is not what the tag names.
-func TestThreatTagRollback(t *testing.T) {
+func TestThreatTagRollbackCVE202423332(t *testing.T) {
 	t.Parallel()
 	rule := required(t, day)
 	author := newAuthored(t, rule)

@@ -13,6 +13,7 @@
 //	GET    status                                         Status
 //	GET    version                                        {"version":V}
 //	GET    peers                                          {"peers":[PeerStatus…]}
+//	GET    pulls?limit=&after=                            {"pulls":[PullRecord…]}
 //	GET    search?q=&platform=&author=&limit=&offset=     {"total":N,"results":[Found…]}
 //	GET    show?ref=REF|MAGNET                            Shown
 //	GET    aliases                                        {"aliases":[Alias…]}
@@ -42,6 +43,27 @@
 //	GET    witness?after=&limit=                          WitnessStatus
 //	GET    witness/sighting?target=                       Sighted
 //	POST   witness/policy      PolicyRequest              PolicyStatus
+//	GET    limits                                         LimitsStatus
+//	POST   limits              LimitsRequest              LimitsStatus
+//	GET    activity                                       Activity
+//	GET    clock                                          ClockStatus
+//	GET    pins                                           Pins
+//	POST   pins                PinRequest                 stream of Pin
+//	DELETE pins?target=                                   204
+//	POST   gc                  CollectRequest             stream of Collected
+//	GET    repositories                                   {"repositories":[Repository…]}
+//	GET    repositories/{name}                            Repository, with its tags
+//	PUT    repositories/{name} RepositorySettings         Repository
+//	DELETE repositories/{name}                            204
+//	GET    stats/repositories?sort=&order=&n=&last=&q=    StatsPage
+//	GET    stats/repositories/{name...}                   RepositoryDetail
+//	GET    events/{odd|dead}?after=&n=                    KeptEventsPage
+//	PUT    stats/stars/{name...}                          204
+//	DELETE stats/stars/{name...}                          204
+//
+// Statistics come in the field names of the docker registry event collector with
+// ?format=drec, or for who accepts application/vnd.dockchain.stats.drec+json.
+// Registries post their notifications to /events (package notify), with the token.
 //
 // Logs are public, and so is asking a witness to cosign one. Below /ledger/ and
 // /witness/ no token is needed:
@@ -121,6 +143,7 @@ type (
 	PolicyStatus    = exchange.PolicyStatus
 	PolicyWitness   = exchange.PolicyWitness
 	PolicyGroup     = exchange.PolicyGroup
+	ClockStatus     = exchange.ClockStatus
 	RecoverRequest  = exchange.RecoverRequest
 	Recovered       = exchange.Recovered
 	RejectedError   = exchange.RejectedError
@@ -140,6 +163,7 @@ type Backend interface {
 	RemoveAlias(ctx context.Context, name string) error
 	Peers(context.Context) ([]PeerStatus, error)
 	Connect(ctx context.Context, multiaddr string) error
+	Pulls(context.Context, PullsRequest) ([]PullRecord, error)
 	Status(context.Context) (Status, error)
 	RebuildIndex(context.Context, func(Progress)) (int, error)
 	Log(context.Context, LogRequest) (Log, error)
@@ -161,6 +185,8 @@ type Backend interface {
 	WitnessStatus(context.Context, CosignedRequest) (WitnessStatus, error)
 	Sighting(ctx context.Context, target string) (Sighted, error)
 	ExplainPolicy(context.Context, PolicyRequest) (PolicyStatus, error)
+	Clock(context.Context) (ClockStatus, error)
+	keeper
 }
 
 // Bodies that are not types of the exchange.

@@ -109,6 +109,13 @@ func (c *Client) Search(ctx context.Context, req SearchRequest) ([]Found, int, e
 	return res.Results, res.Total, err
 }
 
+// Clock compares the node's clock with those of its peers.
+func (c *Client) Clock(ctx context.Context) (ClockStatus, error) {
+	var res ClockStatus
+	err := c.call(ctx, http.MethodGet, "clock", nil, &res)
+	return res, err
+}
+
 // Show describes one image.
 func (c *Client) Show(ctx context.Context, target string) (Shown, error) {
 	var res Shown

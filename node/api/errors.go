@@ -21,11 +21,13 @@ var (
 	ErrNeedsOthers = exchange.ErrNeedsOthers
 	ErrNotGiven    = exchange.ErrNotGiven
 	ErrBadRequest  = exchange.ErrBadRequest
+	ErrUnknownHash = exchange.ErrUnknownHash
 	ErrNoAlias     = exchange.ErrNoAlias
 	ErrNoEngine    = exchange.ErrNoEngine
 	ErrOffline     = exchange.ErrOffline
 	ErrRejected    = exchange.ErrRejected
 	ErrNoSpace     = exchange.ErrNoSpace
+	ErrPaused      = exchange.ErrPaused
 	ErrBehind      = exchange.ErrBehind
 	ErrDiverged    = exchange.ErrDiverged
 	// ErrUnwitnessed: nobody says how much of the log was signed already.
@@ -86,6 +88,8 @@ func mappings() []mapping {
 		{"wrong_state", http.StatusConflict, ErrWrongState},
 		{"bad_signature", http.StatusConflict, ErrBadSignature},
 		{"over_quota", http.StatusTooManyRequests, ErrOverQuota},
+		{"storage_quota", http.StatusInsufficientStorage, ErrStorageQuota},
+		{"paused", http.StatusServiceUnavailable, ErrPaused},
 		{"no_space", http.StatusInsufficientStorage, ErrNoSpace},
 		{"no_engine", http.StatusServiceUnavailable, ErrNoEngine},
 		{"offline", http.StatusServiceUnavailable, ErrOffline},
@@ -97,6 +101,8 @@ func mappings() []mapping {
 		{"no_policy", http.StatusNotFound, ErrNoPolicy},
 		{"bad_policy", http.StatusBadRequest, ErrBadPolicy},
 		{"no_alias", http.StatusNotFound, ErrNoAlias},
+		{"bad_limit", http.StatusBadRequest, ErrBadLimit},
+		{"unknown_hash", http.StatusBadRequest, ErrUnknownHash},
 		{"bad_request", http.StatusBadRequest, ErrBadRequest},
 		{"timeout", http.StatusGatewayTimeout, ErrTimeout},
 		{"not_found", http.StatusNotFound, ErrNotFound},

@@ -12,6 +12,7 @@ import (
 // fake is a Backend whose answers a test sets; what is not set panics, and the
 // handler tells.
 type fake struct {
+	pulls    func(context.Context, PullsRequest) ([]PullRecord, error)
 	publish  func(context.Context, PublishRequest, func(Progress)) (Published, error)
 	fetch    func(context.Context, FetchRequest, func(Progress)) (Fetched, error)
 	verify   func(context.Context, string, func(Progress)) (Verified, error)
@@ -43,8 +44,23 @@ type fake struct {
 	witness  func(context.Context, CosignedRequest) (WitnessStatus, error)
 	sighting func(context.Context, string) (Sighted, error)
 	policy   func(context.Context, PolicyRequest) (PolicyStatus, error)
+	clock    func(context.Context) (ClockStatus, error)
+	pin      func(context.Context, PinRequest, func(Progress)) (Pin, error)
+	unpin    func(context.Context, string) error
+	pins     func(context.Context) (Pins, error)
+	collect  func(context.Context, CollectRequest, func(Progress)) (Collected, error)
 }
 
+func (f *fake) Pin(ctx context.Context, r PinRequest, p func(Progress)) (Pin, error) {
+	return f.pin(ctx, r, p)
+}
+func (f *fake) Unpin(ctx context.Context, t string) error { return f.unpin(ctx, t) }
+func (f *fake) Pins(ctx context.Context) (Pins, error)    { return f.pins(ctx) }
+func (f *fake) Collect(ctx context.Context, r CollectRequest, p func(Progress)) (Collected, error) {
+	return f.collect(ctx, r, p)
+}
+
+func (f *fake) Clock(ctx context.Context) (ClockStatus, error) { return f.clock(ctx) }
 func (f *fake) Publish(ctx context.Context, r PublishRequest, p func(Progress)) (Published, error) {
 	return f.publish(ctx, r, p)
 }
@@ -57,10 +73,13 @@ func (f *fake) Verify(ctx context.Context, t string, p func(Progress)) (Verified
 func (f *fake) Search(ctx context.Context, r SearchRequest) ([]Found, int, error) {
 	return f.search(ctx, r)
 }
-func (f *fake) Show(ctx context.Context, t string) (Shown, error)             { return f.show(ctx, t) }
-func (f *fake) Aliases(ctx context.Context) ([]Alias, error)                  { return f.aliases(ctx) }
-func (f *fake) SetAlias(ctx context.Context, a Alias) error                   { return f.set(ctx, a) }
-func (f *fake) RemoveAlias(ctx context.Context, name string) error            { return f.remove(ctx, name) }
+func (f *fake) Show(ctx context.Context, t string) (Shown, error)  { return f.show(ctx, t) }
+func (f *fake) Aliases(ctx context.Context) ([]Alias, error)       { return f.aliases(ctx) }
+func (f *fake) SetAlias(ctx context.Context, a Alias) error        { return f.set(ctx, a) }
+func (f *fake) RemoveAlias(ctx context.Context, name string) error { return f.remove(ctx, name) }
+func (f *fake) Pulls(ctx context.Context, r PullsRequest) ([]PullRecord, error) {
+	return f.pulls(ctx, r)
+}
 func (f *fake) Peers(ctx context.Context) ([]PeerStatus, error)               { return f.peers(ctx) }
 func (f *fake) Connect(ctx context.Context, a string) error                   { return f.connect(ctx, a) }
 func (f *fake) Status(ctx context.Context) (Status, error)                    { return f.status(ctx) }

@@ -39,6 +39,7 @@ func FuzzRequest(f *testing.F) {
 		{"GET /api/v1/show?ref=alice/app:1", ""},
 		{"PUT /api/v1/aliases/alice", `{"author":"bafk"}`},
 		{"DELETE /api/v1/aliases/a%2fb", ""},
+		{"GET /api/v1/pulls?limit=7&after=18446744073709551615", ""},
 		{"POST /api/v1/connect", `{"addr":"/ip4/127.0.0.1/tcp/1"}`},
 		{"POST /api/v1/publish", `{"source":"oci:x","as":"me/app:1"}`},
 		{"POST /api/v1/fetch", `{"target":"alice/app:1","timeout":5}`},
@@ -54,10 +55,13 @@ func FuzzRequest(f *testing.F) {
 		{"GET /ledger/bafk/tile/0/x001/067.p/1", ""},
 		{"POST /witness/add-checkpoint", "old 0\n\nx"},
 		{"GET /readyz?verbose", ""},
+		{"GET /api/v1/stats/repositories?sort=pulls&n=5&last=a/b&format=drec", ""},
+		{"GET /api/v1/stats/repositories/a/b?format=x", ""},
+		{"PUT /api/v1/stats/stars/a//b", ""},
 	} {
 		f.Add(seed.request, []byte(seed.body))
 	}
-	h := Handler(agreeable(), Options{Version: "dev", Log: slog.New(slog.DiscardHandler)})
+	h := Handler(agreeable(), Options{Version: "dev", Log: slog.New(slog.DiscardHandler), Statistics: &fakeStats{}})
 	f.Fuzz(func(t *testing.T, request string, body []byte) {
 		method, target, ok := strings.Cut(request, " ")
 		if !ok || !strings.HasPrefix(target, "/") {

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 )
 
@@ -19,22 +18,29 @@ import (
 //     address that the connection came in on, or one of hosts (a page that
 //     rebinds its name to 127.0.0.1 sends its own name);
 //   - the request to come from no foreign page (Origin, Sec-Fetch-Site);
-//   - for everything but /healthz, /readyz, /metrics and the public logs below
-//     /ledger/ and /witness/ a bearer token.
+//   - for everything but /healthz, /readyz, /metrics, the public logs below
+//     /ledger/ and /witness/ and released images below /webseed/ a bearer token.
 //
 // With an empty token nothing but those is served.
 func GuardTCP(next http.Handler, token string, hosts ...string) http.Handler {
-	return guardHost(guardOrigin(guardToken(limitBody(next), token)), hosts)
+	return Door{Hosts: hosts}.API(next, token)
 }
 
 // GuardSocket stands before a handler on a unix socket, whose file mode says
 // who may connect.
 func GuardSocket(next http.Handler) http.Handler {
-	return guardHost(guardOrigin(limitBody(next)), nil)
+	return guardHost(guardOrigin(limitBody(next)), Door{}.knows)
 }
+
+// eventsPath is where registries post what they tell.
+const eventsPath = "/events"
 
 func limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == eventsPath {
+			next.ServeHTTP(w, r)
+			return
+		}
 		if r.ContentLength > MaxBody {
 			writeError(w, fmt.Errorf("%w: over %d bytes", ErrTooLarge, MaxBody))
 			return
@@ -44,9 +50,9 @@ func limitBody(next http.Handler) http.Handler {
 	})
 }
 
-func guardHost(next http.Handler, hosts []string) http.Handler {
+func guardHost(next http.Handler, knows func(host string) bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !hostAllowed(r, hosts) {
+		if !hostAllowed(r, knows) {
 			writeError(w, fmt.Errorf("%w: this is not the host %q", ErrRefused, r.Host))
 			return
 		}
@@ -54,11 +60,9 @@ func guardHost(next http.Handler, hosts []string) http.Handler {
 	})
 }
 
-func hostAllowed(r *http.Request, hosts []string) bool {
+func hostAllowed(r *http.Request, knows func(host string) bool) bool {
 	host := hostOnly(r.Host)
-	if host == "localhost" || slices.ContainsFunc(hosts, func(h string) bool {
-		return strings.EqualFold(hostOnly(h), host) && host != ""
-	}) {
+	if host == "localhost" || knows(host) {
 		return true
 	}
 	ip, err := netip.ParseAddr(host)

@@ -28,7 +28,14 @@ type Options struct {
 	Checks  []Check      // of /readyz
 	Logs    tiles.Source // nil: /ledger/ is not found
 	Witness http.Handler // of add-checkpoint; nil: /witness/ is not found
+	WebSeed WebSeed      // nil: /webseed/ is not found
+	Turn    Turn         // of what the web seed sends; nil: there are no limits
+	Shelf   Shelf        // nil: /api/v1/repositories is not found
+	Limits  Limits       // nil: the node is offline
 	Log     *slog.Logger // nil: silent
+
+	Statistics Statistics   // nil: /api/v1/stats/ is not found
+	Events     http.Handler // of registries' notifications, which bounds their bodies; nil: /events is not found
 }
 
 // Check is one condition of readiness. A failed warning is told by
@@ -60,6 +67,7 @@ func (s *server) routes() http.Handler {
 	mux.HandleFunc("GET /api/v1/status", s.status)
 	mux.HandleFunc("GET /api/v1/version", s.version)
 	mux.HandleFunc("GET /api/v1/peers", s.peers)
+	mux.HandleFunc("GET /api/v1/pulls", s.pulls)
 	mux.HandleFunc("GET /api/v1/search", s.search)
 	mux.HandleFunc("GET /api/v1/show", s.show)
 	mux.HandleFunc("GET /api/v1/aliases", s.aliases)
@@ -89,6 +97,11 @@ func (s *server) routes() http.Handler {
 	mux.HandleFunc("GET /api/v1/witness", s.witness)
 	mux.HandleFunc("GET /api/v1/witness/sighting", s.sighting)
 	mux.HandleFunc("POST /api/v1/witness/policy", s.explainPolicy)
+	s.statistics(mux)
+	s.repositories(mux)
+	s.storage(mux)
+	s.limits(mux)
+	mux.HandleFunc("GET /api/v1/clock", s.clock)
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, fmt.Errorf("%w: no such route: %s %s", ErrBadRequest, r.Method, r.URL.Path))
 	})
@@ -96,6 +109,9 @@ func (s *server) routes() http.Handler {
 	mux.HandleFunc("GET /readyz", s.readyz)
 	if s.Metrics != nil {
 		mux.Handle("GET /metrics", s.Metrics)
+	}
+	if s.Events != nil {
+		mux.Handle(eventsPath, s.Events)
 	}
 	s.public(mux)
 	return s.recovering(mux)
@@ -154,6 +170,10 @@ func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
 
 func (s *server) status(w http.ResponseWriter, r *http.Request) {
 	answer(w, r, s.backend.Status)
+}
+
+func (s *server) clock(w http.ResponseWriter, r *http.Request) {
+	answer(w, r, s.backend.Clock)
 }
 
 func (s *server) version(w http.ResponseWriter, _ *http.Request) {

@@ -18,6 +18,7 @@ import (
 const (
 	ledgerPrefix  = "/ledger"
 	witnessPrefix = "/witness"
+	webSeedPrefix = "/webseed"
 )
 
 // Kinds of proofs.
@@ -39,7 +40,7 @@ func isPublic(p string) bool {
 	case "/healthz", "/readyz", "/metrics", witnessPrefix + "/add-checkpoint":
 		return true
 	}
-	return strings.HasPrefix(p, ledgerPrefix+"/") && path.Clean(p) == p
+	return (strings.HasPrefix(p, ledgerPrefix+"/") || strings.HasPrefix(p, webSeedPrefix+"/")) && path.Clean(p) == p
 }
 
 // public adds the routes for other people's programs.
@@ -51,6 +52,9 @@ func (s *server) public(mux *http.ServeMux) {
 	}
 	if s.Witness != nil {
 		mux.Handle("POST "+witnessPrefix+"/add-checkpoint", http.StripPrefix(witnessPrefix, s.Witness))
+	}
+	if s.WebSeed != nil {
+		s.webSeed(mux)
 	}
 }
 

@@ -26,17 +26,20 @@ const (
 // Serve serves h on ln until ctx ends, then lets requests under way finish for
 // five seconds and cuts the rest. It closes ln. The end of ctx is no error.
 func Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
-	return serve(ctx, ln, h, readWithin)
+	return serve(ctx, ln, h, limits{header: headerWithin, read: readWithin})
 }
 
-func serve(ctx context.Context, ln net.Listener, h http.Handler, readWithin time.Duration) error {
+// limits are how long a request may take to come.
+type limits struct{ header, read time.Duration }
+
+func serve(ctx context.Context, ln net.Listener, h http.Handler, l limits) error {
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	s := &http.Server{
 		Handler:           h,
-		ReadHeaderTimeout: headerWithin,
-		ReadTimeout:       readWithin,
-		WriteTimeout:      2 * readWithin,
+		ReadHeaderTimeout: l.header,
+		ReadTimeout:       l.read,
+		WriteTimeout:      2 * l.read,
 		IdleTimeout:       idleWithin,
 		MaxHeaderBytes:    maxHeader,
 		BaseContext:       func(net.Listener) context.Context { return base },

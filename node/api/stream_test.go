@@ -121,7 +121,7 @@ func TestStreamOutlivesTimeouts(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- serve(ctx, ln, Handler(b, Options{}), timeout) }()
+	go func() { ended <- serve(ctx, ln, Handler(b, Options{}), limits{header: timeout, read: timeout}) }()
 	res, err := NewTCPClient(ln.Addr().String(), "").Publish(t.Context(), PublishRequest{}, nil)
 	if err != nil || res.Ref != "me/a:1" {
 		t.Errorf("got %+v, %v", res, err)

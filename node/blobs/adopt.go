@@ -83,12 +83,18 @@ func (s *Store) adoptFile(path string, d digest.Digest, size int64, sum func(pat
 	if err := compare(got, d); err != nil {
 		return errors.Join(err, s.discard(path))
 	}
-	return s.commitFile(path, d)
+	if err := s.commitFile(path, d); err != nil {
+		return err
+	}
+	if err := s.files.SyncDir(s.fetchDir()); err != nil {
+		return fmt.Errorf("syncing directory: %w", noSpace(err))
+	}
+	return nil
 }
 
-// commitFile syncs a download and moves it into place. It is made read-only
-// last, so that one that could not be moved can still be completed; a crash
-// before that leaves a whole blob, only writable.
+// commitFile syncs a download or an upload and moves it into place. It is made
+// read-only last, so that one that could not be moved can still be completed; a
+// crash before that leaves a whole blob, only writable.
 func (s *Store) commitFile(path string, d digest.Digest) (err error) {
 	f, err := s.files.Edit(path)
 	if err != nil {
@@ -105,9 +111,6 @@ func (s *Store) commitFile(path string, d digest.Digest) (err error) {
 	}
 	if err := f.Chmod(mode); err != nil {
 		return fmt.Errorf("making read-only: %w", noSpace(err))
-	}
-	if err := s.files.SyncDir(s.fetchDir()); err != nil {
-		return fmt.Errorf("syncing directory: %w", noSpace(err))
 	}
 	return nil
 }

@@ -4,6 +4,7 @@
 //	DIR/blobs/sha512/<hex>
 //	DIR/staging/put/<random>     being written by Put and Ingest
 //	DIR/staging/fetch/<alg>-<hex>  being downloaded; survives a restart
+//	DIR/staging/upload/<scope>-<id>  being uploaded by a client; survives a restart
 //
 // DIR/blobs has the shape of the blobs directory of an OCI image layout
 // (https://github.com/opencontainers/image-spec, image-layout.md).
@@ -14,6 +15,10 @@
 // one, and besides at most a file in staging, which Open removes if it is a
 // torn write and keeps if it is a download. Once a call has returned without
 // an error, the blob also survives a loss of power.
+//
+// What nobody needs goes by [Store.Collect]; who needs what is for its caller to say,
+// and who relies on what right now is known here ([Store.Use], [Store.Lease]). The
+// bytes of all files are bounded by [Limits].
 //
 // Only sha256 and sha512 digests in lower-case hex are names here; anything
 // else is [ErrBadDigest] before it can become a path (CVE-2024-3727).
@@ -34,7 +39,13 @@ var (
 	ErrBadDigest      = errors.New("bad digest")
 	ErrDigestMismatch = errors.New("content does not match its digest")
 	ErrSizeMismatch   = errors.New("content does not have its size")
-	ErrNoSpace        = errors.New("no space left for blobs") // wraps the system's error too
+	ErrNoSpace        = errors.New("no space left for blobs")      // wraps the system's error too, if there is one
+	ErrQuota          = errors.New("the storage quota is used up") // a QuotaError says by how much
+
+	ErrNoUpload       = errors.New("no such upload")
+	ErrOffset         = errors.New("upload goes on elsewhere") // an OffsetError says where
+	ErrUploadBusy     = errors.New("upload is being written to")
+	ErrTooManyUploads = errors.New("too many uploads under way")
 )
 
 // checkDigest accepts what may name a file.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -41,6 +42,7 @@ var operations = []operation{
 		d := digest.FromBytes(data)
 		return s.AdoptHashed(d, int64(len(data)), d)
 	}},
+	{name: "upload", run: runUpload},
 	{name: "delete", deletes: true,
 		prepare: func(s *Store, data []byte) error {
 			return s.Put(context.Background(), digest.FromBytes(data), -1, bytes.NewReader(data))
@@ -52,6 +54,46 @@ var operations = []operation{
 			}
 			return err
 		}},
+	{name: "collect", deletes: true,
+		prepare: func(s *Store, data []byte) error {
+			return s.Put(context.Background(), digest.FromBytes(data), -1, bytes.NewReader(data))
+		},
+		run: func(_ context.Context, s *Store, _ []byte) error {
+			return s.Collect(time.Now().Add(time.Hour), false, func(digest.Digest) bool { return false }, func(digest.Digest, int64) {})
+		}},
+}
+
+// runUpload uploads in two pieces, and goes on with an upload that is there
+// already, as a client does after it was cut.
+func runUpload(ctx context.Context, s *Store, data []byte) error {
+	u, err := s.Uploads(UploadLimits{})
+	if err != nil {
+		return err
+	}
+	const scope = "me/app"
+	id := ""
+	for name := range u.open {
+		id = name[len(name)-36:]
+	}
+	if id == "" {
+		if id, err = u.Begin(scope, digest.SHA256); err != nil {
+			return err
+		}
+	}
+	for end := len(data) / 2; ; end = len(data) {
+		at, err := u.Size(scope, id)
+		if err != nil {
+			return err
+		}
+		if _, err := u.Append(ctx, ctx, scope, id, at, bytes.NewReader(data[at:max(end, int(at))])); err != nil {
+			return err
+		}
+		if end == len(data) {
+			break
+		}
+	}
+	_, err = u.Commit(ctx, scope, id, digest.FromBytes(data))
+	return err
 }
 
 func writePartial(s *Store, data []byte) error {
@@ -183,11 +225,14 @@ func TestPutSettles(t *testing.T) {
 	}
 }
 
-// TestDiskFull fills a small file system for real.
-func TestDiskFull(t *testing.T) {
-	t.Parallel()
+// smallDisk is a directory on a file system of 1 MiB.
+func smallDisk(t *testing.T) string {
+	t.Helper()
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+		if os.Getenv("DOCKCHAIN_REQUIRE_CLIENTS") != "" {
+			t.Fatalf("mounting a small tmpfs: %v", err)
+		}
 		t.Skipf("mounting a small tmpfs (TestFaults covers the same): %v", err)
 	}
 	t.Cleanup(func() {
@@ -195,6 +240,13 @@ func TestDiskFull(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	return dir
+}
+
+// TestDiskFull fills a small file system for real.
+func TestDiskFull(t *testing.T) {
+	t.Parallel()
+	dir := smallDisk(t)
 	s, err := Open(filepath.Join(dir, "data"))
 	if err != nil {
 		t.Fatal(err)

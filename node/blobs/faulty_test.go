@@ -57,6 +57,18 @@ func (f *faulty) Edit(path string) (file, error) {
 	return &faultyFile{opened, f}, nil
 }
 
+func (f *faulty) Begin(path string) error {
+	return f.do("begin", func() error { return f.disk.Begin(path) })
+}
+
+func (f *faulty) Extend(path string, size int64) (file, error) {
+	opened, err := f.disk.Extend(path, size)
+	if err != nil {
+		return nil, err
+	}
+	return &faultyFile{opened, f}, nil
+}
+
 func (f *faulty) Rename(from, to string) error {
 	return f.do("rename", func() error { return f.disk.Rename(from, to) })
 }

@@ -11,8 +11,10 @@ import (
 // files is every change the store makes to the disk. Tests put one in its
 // place that fails, fills up, or kills the process at a chosen change.
 type files interface {
-	Create(dir string) (file, error) // a new file with a name of its own
-	Edit(path string) (file, error)  // an existing one
+	Create(dir string) (file, error)              // a new file with a name of its own
+	Edit(path string) (file, error)               // an existing one
+	Begin(path string) error                      // a new, empty file of that name
+	Extend(path string, size int64) (file, error) // an existing one of that size, to be written at its end
 	Rename(from, to string) error
 	Remove(path string) error
 	SyncDir(dir string) error
@@ -61,6 +63,22 @@ func (osFiles) Edit(path string) (file, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+func (osFiles) Begin(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+func (osFiles) Extend(path string, size int64) (file, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &eagerFile{File: f, written: size, begun: size}, nil
 }
 
 func (osFiles) Rename(from, to string) error { return os.Rename(from, to) }

@@ -42,9 +42,10 @@ func (s *Store) Put(ctx context.Context, d digest.Digest, size int64, r io.Reade
 }
 
 // whole reports whether the blob is there with the size in bytes that it
-// should have. One that is not was damaged, and a good one may replace it.
+// should have, for who relies on it then. One that is not was damaged, and a good
+// one may replace it.
 func (s *Store) whole(d digest.Digest, size int64) bool {
-	have, err := s.Stat(d)
+	have, err := s.Use(d)
 	return err == nil && (size < 0 || size == have)
 }
 
@@ -68,7 +69,9 @@ func (s *Store) stage(ctx context.Context, alg digest.Algorithm, r io.Reader, ch
 	if err != nil {
 		return "", 0, fmt.Errorf("making staging file: %w", noSpace(err))
 	}
-	d, n, err := fill(ctx, f, alg, r, check)
+	w := &putWriter{ctx: ctx, s: s, w: f}
+	defer w.over()
+	d, n, err := fill(ctx, f, alg, io.TeeReader(r, w), check)
 	if err == nil {
 		err = s.commit(f.Name(), d)
 	}
@@ -78,10 +81,11 @@ func (s *Store) stage(ctx context.Context, alg digest.Algorithm, r io.Reader, ch
 	return d, n, nil
 }
 
-// fill writes and hashes, and closes f: synced, if there is no error.
+// fill hashes what r yields, which writes it to f, and closes f: synced, if there is
+// no error.
 func fill(ctx context.Context, f file, alg digest.Algorithm, r io.Reader, check func(digest.Digest, int64) error) (d digest.Digest, n int64, err error) {
 	defer func() { err = errors.Join(err, noSpace(f.Close())) }()
-	d, n, err = hash(ctx, alg, io.TeeReader(r, f))
+	d, n, err = hash(ctx, alg, r)
 	if err != nil {
 		return "", 0, noSpace(err)
 	}
@@ -105,7 +109,7 @@ func finish(f file) error {
 // commit moves a finished file into place. A crash before the rename leaves no
 // blob, one after it a whole one.
 func (s *Store) commit(path string, d digest.Digest) error {
-	if err := s.files.Rename(path, s.Path(d)); err != nil {
+	if err := s.moveIn(path, d); err != nil {
 		return fmt.Errorf("moving into place: %w", noSpace(err))
 	}
 	return s.settle(d)

@@ -18,6 +18,7 @@ var algorithms = []digest.Algorithm{digest.SHA256, digest.SHA512}
 type Store struct {
 	dir   string
 	files files
+	custody
 }
 
 // Open opens the store in dir, making what is missing, and removes torn
@@ -33,7 +34,7 @@ func open(dir string, fsys files) (*Store, error) {
 		return nil, fmt.Errorf("opening blobs: %w", err)
 	}
 	s := &Store{dir: dir, files: fsys}
-	for _, sub := range []string{"", "blobs", "blobs/sha256", "blobs/sha512", "staging", "staging/put", "staging/fetch"} {
+	for _, sub := range []string{"", "blobs", "blobs/sha256", "blobs/sha512", "staging", "staging/put", "staging/fetch", "staging/upload"} {
 		path := filepath.Join(dir, filepath.FromSlash(sub))
 		if err := makeDir(fsys, filepath.Dir(path), path); err != nil {
 			return nil, fmt.Errorf("opening blobs: %w", noSpace(err))
@@ -41,6 +42,9 @@ func open(dir string, fsys files) (*Store, error) {
 	}
 	if err := s.clean(); err != nil {
 		return nil, fmt.Errorf("opening blobs: removing torn writes: %w", err)
+	}
+	if err := s.takeStock(); err != nil {
+		return nil, fmt.Errorf("opening blobs: %w", err)
 	}
 	return s, nil
 }
@@ -62,7 +66,7 @@ func (s *Store) clean() error {
 		return err
 	}
 	for _, entry := range downloads {
-		d := digest.Digest(strings.Replace(entry.Name(), "-", ":", 1))
+		d := partialDigest(entry.Name())
 		if _, err := s.Stat(d); err != nil {
 			continue
 		}
@@ -73,8 +77,14 @@ func (s *Store) clean() error {
 	return nil
 }
 
-func (s *Store) putDir() string   { return filepath.Join(s.dir, "staging", "put") }
-func (s *Store) fetchDir() string { return filepath.Join(s.dir, "staging", "fetch") }
+// partialDigest is of what a file is a download.
+func partialDigest(name string) digest.Digest {
+	return digest.Digest(strings.Replace(name, "-", ":", 1))
+}
+
+func (s *Store) putDir() string    { return filepath.Join(s.dir, "staging", "put") }
+func (s *Store) fetchDir() string  { return filepath.Join(s.dir, "staging", "fetch") }
+func (s *Store) uploadDir() string { return filepath.Join(s.dir, "staging", "upload") }
 
 // Path returns where a blob is, or would be; "" for a digest that cannot name
 // one. The file is read-only: its content was verified and is being served.
@@ -116,13 +126,15 @@ func (s *Store) Open(d digest.Digest) (*os.File, error) {
 	return f, nil
 }
 
-// Delete removes a blob, or returns [ErrNotFound].
+// Delete removes a blob, whoever relies on it, or returns [ErrNotFound].
 func (s *Store) Delete(d digest.Digest) error {
 	if err := checkDigest(d); err != nil {
 		return err
 	}
 	path := s.Path(d)
-	err := s.files.Remove(path)
+	s.mu.Lock()
+	err := s.moveOut(d)
+	s.mu.Unlock()
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: %w", d, ErrNotFound)
 	}

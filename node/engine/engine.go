@@ -69,6 +69,18 @@ func (e *Engine) Version(ctx context.Context) (string, error) {
 	return v.Version, nil
 }
 
+// Mirrors are the registries that the Engine asks before docker.io.
+func (e *Engine) Mirrors(ctx context.Context) ([]string, error) {
+	info, err := e.api.Info(ctx, client.InfoOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("asking the Docker Engine for its mirrors: %w", err)
+	}
+	if info.Info.RegistryConfig == nil {
+		return nil, nil
+	}
+	return info.Info.RegistryConfig.Mirrors, nil
+}
+
 // Remove takes a name from an image and, with the last name, the image.
 func (e *Engine) Remove(ctx context.Context, ref string) error {
 	_, err := e.api.ImageRemove(ctx, ref, client.ImageRemoveOptions{PruneChildren: true})

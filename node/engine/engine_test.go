@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -170,6 +171,32 @@ func TestLoadWithoutName(t *testing.T) {
 	}
 	if _, err := e.Import(t.Context(), id, m.s, nil); !errors.Is(err, ErrNoSuchImage) {
 		t.Errorf("import after remove: %v", err)
+	}
+}
+
+// refusedAtTheEnd is an image that arrives whole and is not accepted then.
+type refusedAtTheEnd struct{ transport.Source }
+
+var errNotAccepted = errors.New("not accepted")
+
+func (s refusedAtTheEnd) Arrive(d digest.Digest) (io.ReadCloser, error) { return s.Open(d) }
+
+func (refusedAtTheEnd) Accepted() error { return errNotAccepted }
+
+func TestLoadOfWhatIsRefusedAtTheEnd(t *testing.T) {
+	t.Parallel()
+	e := open(t)
+	m := newMaker(t)
+	root := m.runnable(ocispec.MediaTypeImageLayerGzip, m.file(ocispec.MediaTypeImageLayerGzip, "refused", []byte("x")))
+	name := own + "refused:1.0"
+	forget(t, e, name)
+	if _, err := e.Load(t.Context(), root, name, refusedAtTheEnd{m.s}, nil, nil); !errors.Is(err, errNotAccepted) {
+		t.Errorf("load: %v", err)
+	}
+	for _, ref := range []string{name, configOf(t, root, m.s).String()} {
+		if _, err := e.Import(t.Context(), ref, m.s, nil); !errors.Is(err, ErrNoSuchImage) {
+			t.Errorf("the Engine has %s: %v", ref, err)
+		}
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,7 +35,7 @@ type download struct {
 	ih      swarm.Infohash
 	report  func(Progress)
 	holders *holders
-	addrs   []string        // BitTorrent addresses that the link gave
+	outside outside
 	image   *imageHashing   // set before blobs
 	ctx     context.Context // of what goes on beside; ends with close
 	stop    context.CancelFunc
@@ -42,11 +44,14 @@ type download struct {
 	mu       sync.Mutex
 	from     map[string]int64 // bytes by peer
 	fromDisk int64
+	seen     map[digest.Digest]bool // blobs that were here or have come
 }
 
 func (x *Exchange) newDownload(ctx context.Context, ih swarm.Infohash, report func(Progress)) *download {
 	ctx, stop := context.WithCancel(ctx)
-	d := &download{x: x, ih: ih, report: report, holders: newHolders(), ctx: ctx, stop: stop, from: map[string]int64{}}
+	d := &download{x: x, ih: ih, holders: newHolders(), ctx: ctx, stop: stop, from: map[string]int64{}, seen: map[digest.Digest]bool{}}
+	d.outside.came = make(chan struct{})
+	d.report = d.outside.heeds(report)
 	d.looking.Go(func() { d.look(ctx) })
 	return d
 }
@@ -88,6 +93,13 @@ func (d *download) sources() (int64, map[string]int64) {
 		total += n
 	}
 	return total, d.from
+}
+
+// resumed are the bytes that were here already.
+func (d *download) resumed() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.fromDisk
 }
 
 // torrentMap gets the document that lists the image's blobs and their torrents,
@@ -141,22 +153,52 @@ func (d *download) log(ctx context.Context, c *candidate) error {
 	}
 }
 
-// blobs gets every blob of the map that is not here.
-func (d *download) blobs(ctx context.Context, m image.TorrentMap) error {
+// blobs gets every blob of the map that is not here, those that somebody wants
+// meanwhile out of turn.
+func (d *download) blobs(ctx context.Context, m image.TorrentMap, wants <-chan digest.Digest) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(parallelBlobs)
-	for _, b := range m.Blobs {
-		if ctx.Err() != nil {
-			break
-		}
-		g.Go(func() error {
-			if err := d.blob(ctx, b); err != nil {
-				return fmt.Errorf("fetching %s: %w", b.Digest, err)
+	out, stop := context.WithCancel(ctx)
+	defer stop()
+	g.Go(func() error { return d.outOfTurn(out, m, wants) })
+	g.Go(func() error {
+		defer stop()
+		g, ctx := errgroup.WithContext(ctx)
+		g.SetLimit(parallelBlobs)
+		for _, b := range m.Blobs {
+			if ctx.Err() != nil {
+				break
 			}
-			return nil
-		})
-	}
+			g.Go(func() error { return d.blobNamed(ctx, b) })
+		}
+		return g.Wait()
+	})
 	return g.Wait()
+}
+
+// outOfTurn gets blobs that somebody wants, until ctx ends, which is no error.
+func (d *download) outOfTurn(ctx context.Context, m image.TorrentMap, wants <-chan digest.Digest) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(maxWanted)
+	for gctx.Err() == nil {
+		select {
+		case <-gctx.Done():
+		case want := <-wants:
+			if i := slices.IndexFunc(m.Blobs, func(b image.TorrentBlob) bool { return b.Digest == want }); i >= 0 {
+				g.Go(func() error { return d.blobNamed(gctx, m.Blobs[i]) })
+			}
+		}
+	}
+	if err := g.Wait(); ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+func (d *download) blobNamed(ctx context.Context, b image.TorrentBlob) error {
+	if err := d.blob(ctx, b); err != nil {
+		return fmt.Errorf("fetching %s: %w", b.Digest, err)
+	}
+	return nil
 }
 
 // blob gets one blob, unless it is here: directly where it is small, else
@@ -167,41 +209,67 @@ func (d *download) blob(ctx context.Context, b image.TorrentBlob) error {
 		return err
 	}
 	defer unlock()
-	if size, err := d.x.Blobs.Stat(b.Digest); err == nil && size == b.Size {
-		d.mu.Lock()
-		d.fromDisk += size
-		d.mu.Unlock()
-		d.report(Progress{Step: "fetch", Item: b.Digest.String(), Done: size, Total: size})
+	arr := d.x.arrivals.of(b.Digest, b.Size)
+	defer d.x.arrivals.drop(arr)
+	if size, err := d.x.Blobs.Use(b.Digest); err == nil && size == b.Size {
+		d.wasHere(b)
+		arr.complete()
 		return nil
 	}
 	switch {
 	case b.Size == 0:
-		return d.x.Blobs.Put(ctx, b.Digest, 0, bytes.NewReader(nil))
+		err = d.x.Blobs.Put(ctx, b.Digest, 0, bytes.NewReader(nil))
 	case b.Size <= directLayer:
 		err = d.direct(ctx, b.Digest, b.Size)
 	default:
-		err = d.torrent(ctx, b)
+		err = d.torrent(ctx, b, arr)
+	}
+	if err == nil {
+		d.mu.Lock()
+		d.seen[b.Digest] = true
+		d.mu.Unlock()
+		arr.complete()
 	}
 	return err
 }
 
+// wasHere counts a blob that was here before, once.
+func (d *download) wasHere(b image.TorrentBlob) {
+	d.mu.Lock()
+	known := d.seen[b.Digest]
+	if d.seen[b.Digest] = true; !known {
+		d.fromDisk += b.Size
+	}
+	d.mu.Unlock()
+	d.report(Progress{Step: "fetch", Item: b.Digest.String(), Done: b.Size, Total: b.Size})
+}
+
 // direct gets a small blob in one answer from any holder.
 func (d *download) direct(ctx context.Context, want digest.Digest, size int64) error {
-	if got, err := d.x.Blobs.Stat(want); err == nil && got == size {
-		return nil
-	}
 	var last error
 	feed, cancel := d.holders.follow()
 	defer cancel()
 	connected := d.x.Net.Connected()
 	failed := map[peer.ID]int{}
+	came := d.outside.came
 	for {
+		if d.isHere(want, size) {
+			return nil
+		}
+		for d.x.isPaused() {
+			if !pause(ctx, lookEvery) {
+				return context.Cause(ctx)
+			}
+		}
 		var p peer.ID
 		if ranked := d.ranked(connected, failed); len(ranked) > 0 {
 			p = ranked[0]
 		} else {
 			select {
 			case <-feed:
+				continue
+			case <-came:
+				came = nil
 				continue
 			case <-time.After(lookEvery):
 				connected = d.x.Net.Connected()
@@ -214,11 +282,16 @@ func (d *download) direct(ctx context.Context, want digest.Digest, size int64) e
 		if last = d.directFrom(ctx, p, want, size); last == nil {
 			return nil
 		}
-		if errors.Is(last, ErrNoSpace) {
+		if errors.Is(last, ErrNoSpace) || errors.Is(last, ErrStorageQuota) {
 			return last
 		}
 		failed[p]++
 	}
+}
+
+func (d *download) isHere(want digest.Digest, size int64) bool {
+	got, err := d.x.Blobs.Use(want)
+	return err == nil && got == size
 }
 
 func (d *download) directFrom(ctx context.Context, p peer.ID, want digest.Digest, size int64) error {
@@ -274,7 +347,7 @@ func quiet(err error) bool {
 
 // torrent gets a blob through its layer torrent. The blob store sees it only
 // when its digest matched; the swarm hashed it while it arrived.
-func (d *download) torrent(ctx context.Context, b image.TorrentBlob) error {
+func (d *download) torrent(ctx context.Context, b image.TorrentBlob, arr *arrival) error {
 	ih, err := swarm.ParseInfohash(b.Infohash)
 	if err != nil {
 		return err
@@ -297,12 +370,13 @@ func (d *download) torrent(ctx context.Context, b image.TorrentBlob) error {
 	}
 	passing := d.image.file(b.Digest)
 	job := swarm.Job{
-		Content:  passing,
+		Content:  io.MultiWriter(passing, arr.follow()),
 		Infohash: ih, Name: b.Digest.Encoded(), Size: b.Size,
 		Partial:   d.x.Blobs.Partial(b.Digest),
 		Peers:     d.x.Reputation.Rank(reputation.Peer, peerStrings(d.holders.list())),
 		MorePeers: more,
 		Patience:  patience,
+		Near:      arr.near,
 		Progress: func(p swarm.Progress) {
 			d.report(Progress{
 				Step: "fetch", Item: b.Digest.String(), Done: p.Done, Total: b.Size, Rate: p.Rate, Peers: p.Peers,
@@ -312,21 +386,30 @@ func (d *download) torrent(ctx context.Context, b image.TorrentBlob) error {
 	if t, err := d.x.Store.Torrent(b.Infohash); err == nil {
 		job.Info = t.Info
 	}
-	res, err := d.x.Swarm.Fetch(ctx, job)
-	for quiet(err) && pause(ctx, lookEvery) {
-		// Nobody of ours delivers: let ordinary clients help, whose requests
-		// are shorter and slower.
-		job.Addrs, job.Public = d.addrs, true
+	alone, stopWaiting := d.outside.until(ctx)
+	defer stopWaiting()
+	res, err := d.x.Swarm.Fetch(alone, job)
+	for quiet(err) && pause(alone, lookEvery) {
+		// Nobody of ours delivers: let those help whom only ordinary clients reach,
+		// whose requests are shorter and slower.
+		job.Addrs, job.Public = d.outside.link.Peers, true
 		job.Peers = d.x.Reputation.Rank(reputation.Peer, peerStrings(d.holders.list()))
 		passing = d.image.file(b.Digest)
-		job.Content = passing
-		res, err = d.x.Swarm.Fetch(ctx, job)
+		job.Content = io.MultiWriter(passing, arr.follow())
+		res, err = d.x.Swarm.Fetch(alone, job)
+	}
+	if err != nil && d.isHere(b.Digest, b.Size) {
+		return nil // it came with the whole image
+	}
+	if errors.Is(err, swarm.ErrWrongContent) {
+		arr.again()
 	}
 	if err != nil {
 		return errors.Join(context.Cause(ctx), spaceError(err))
 	}
 	passing.Keep()
 	if err := d.x.Blobs.AdoptHashed(b.Digest, b.Size, res.Digest); err != nil {
+		arr.again()
 		return spaceError(err)
 	}
 	d.mu.Lock()

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/dockchains/dockchain/ledger"
+	"github.com/dockchains/dockchain/node/blobs"
+	"github.com/dockchains/dockchain/p2p/swarm"
 )
 
 // Sentinels that a person can meet; cmd/dockchain maps each to an exit code and
@@ -22,6 +24,8 @@ var (
 	ErrNotGiven = errors.New("its author does not give this repository to you")
 	// ErrBadRequest: a request that does not parse.
 	ErrBadRequest = errors.New("bad request")
+	// ErrUnknownHash: a magnet link without a BitTorrent v1 infohash.
+	ErrUnknownHash = swarm.ErrUnknownHash
 	// ErrNoAlias: a petname that this node does not know.
 	ErrNoAlias = errors.New("unknown author name")
 	// ErrNoEngine: the Docker Engine is needed and does not answer.
@@ -42,6 +46,11 @@ var (
 	ErrUnwitnessed = errors.New("none of the witnesses in your policy says how much of your log it has seen")
 	// ErrOverQuota: a limit of this node keeps it out. OverQuotaError says which.
 	ErrOverQuota = errors.New("over quota")
+	// ErrStorageQuota: what is kept here leaves no room for more. A blobs.QuotaError
+	// says how much.
+	ErrStorageQuota = blobs.ErrQuota
+	// ErrPaused: the user, or the schedule, stopped all traffic with peers.
+	ErrPaused = errors.New("traffic with peers is paused")
 	// ErrNoSpace: the disk is full.
 	ErrNoSpace = errors.New("no space left on the disk")
 )

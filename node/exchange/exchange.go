@@ -64,19 +64,20 @@ type PeerInfo struct {
 type Swarm interface {
 	Seed(ctx context.Context, info []byte, files []swarm.Source) error
 	Unseed(ih swarm.Infohash)
+	Keep(ih swarm.Infohash, keep bool)
 	Fetch(ctx context.Context, job swarm.Job) (swarm.Result, error)
 }
 
 // Engine is the Docker Engine, opened when it is needed.
 type Engine interface {
-	Load(ctx context.Context, root image.Descriptor, name, platform string, progress func(done, total int64)) error
+	Load(ctx context.Context, root image.Descriptor, src Source, name, platform string, progress func(done, total int64)) error
 }
 
 // Importer reads an image into the blob store and returns its root.
 type Importer func(ctx context.Context, ref string, req PublishRequest, report func(item string, done, total int64)) (image.Descriptor, error)
 
 // Exporter writes an image out, for example as an OCI layout.
-type Exporter func(ctx context.Context, root image.Descriptor, path, refName, platform string, report func(item string, done, total int64)) error
+type Exporter func(ctx context.Context, root image.Descriptor, src Source, path, refName, platform string, report func(item string, done, total int64)) error
 
 // Author is the one whose releases this node signs: "me".
 type Author struct {
@@ -112,6 +113,21 @@ type Config struct {
 	// PeerHints are put into magnet links: libp2p multiaddrs and BitTorrent
 	// host:port addresses of this node. May be nil.
 	PeerHints func() (libp2p, bittorrent []string)
+	// LinkTrackers and LinkWebSeeds are put into them too, for other people's
+	// BitTorrent clients: announce URLs, and URLs below which the images of this
+	// node lie.
+	LinkTrackers, LinkWebSeeds []string
+	// Upstream asks third-party registries. Nil: names in them are not resolved.
+	Upstream Upstream
+	// Pulling is how images are pulled through the registry.
+	Pulling PullConfig
+	// Storage says what is kept on the disk.
+	Storage StorageConfig
+	// Shelf is the local registry's need of files; nil: there is none.
+	Shelf Shelf
+	// Paused tells that nothing is to be fetched from peers now: what is under way
+	// waits, and nothing new begins. Nil: never.
+	Paused func() bool
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 }
@@ -123,29 +139,40 @@ func (c *Config) now() time.Time {
 	return c.Now()
 }
 
+func (c *Config) isPaused() bool { return c.Paused != nil && c.Paused() }
+
 // Exchange runs the three roads. It is safe for concurrent use.
 type Exchange struct {
 	Config
-	log       *slog.Logger
-	limits    *limits
-	witnesses *witnesses
-	holdings  *holdings
-	heads     *reconcile.Index // of all logs here; apply keeps it up to date
-	blobLock  keyedMutex       // one download of a digest at a time
-	logLock   keyedMutex       // one catch-up of an author at a time
-	sought    sought           // cosignatures, of an author at a time
-	refolding keyedMutex       // one change of what stands of a log at a time
-	weighed   weighedHeads     // those of logs that contradict what is here
-	publish   sync.Mutex       // one release at a time: sequence numbers are in order
-	own       ownLog
-	transfer  transfers
-	catchUps  *turns        // single logs
-	compares  *turns        // all logs of a peer
-	delayed   atomic.Int64  // catch-ups that wait to be tried again
-	news      chan *holding // fetched images to be announced
-	judged    chan struct{} // what is held must be judged anew
-	suspects  chan suspect  // records of the DHT that contradict something
-	started   time.Time
+	log           *slog.Logger
+	limits        *limits
+	witnesses     *witnesses
+	holdings      *holdings
+	heads         *reconcile.Index // of all logs here; apply keeps it up to date
+	blobLock      keyedMutex       // one download of a digest at a time
+	logLock       keyedMutex       // one catch-up of an author at a time
+	sought        sought           // cosignatures, of an author at a time
+	refolding     keyedMutex       // one change of what stands of a log at a time
+	weighed       weighedHeads     // those of logs that contradict what is here
+	publish       sync.Mutex       // one release at a time: sequence numbers are in order
+	own           ownLog
+	transfer      transfers
+	arrivals      arrivals
+	deliveries    *efforts[*delivery]
+	asking        *efforts[*asked] // registries what tags mean
+	layers        *efforts[*layer]
+	grants        grants
+	pulls         *pulls
+	upstreamStats upstreamStats
+	catchUps      *turns        // single logs
+	compares      *turns        // all logs of a peer
+	delayed       atomic.Int64  // catch-ups that wait to be tried again
+	news          chan *holding // fetched images to be announced
+	judged        chan struct{} // what is held must be judged anew
+	suspects      chan suspect  // records of the DHT that contradict something
+	started       time.Time
+	ticking       ticking
+	storage       *storage
 }
 
 // maxCatchUps bounds the catch-ups that wait to be tried again; a hint beyond it
@@ -163,19 +190,28 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Exchange, error) {
 		return nil, err
 	}
 	x := &Exchange{
-		Config:    cfg,
-		witnesses: witnesses,
-		limits:    limits,
-		log:       log.With("component", "exchange"),
-		holdings:  newHoldings(),
-		heads:     reconcile.NewIndex(),
-		catchUps:  newTurns(catchUpsPerPeer, catchUpWorkers/2, maxTellers),
-		compares:  newTurns(comparesPerPeer, 1, maxTellers),
-		news:      make(chan *holding, maxCatchUps),
-		judged:    make(chan struct{}, 1),
-		suspects:  make(chan suspect, maxSuspects),
-		started:   time.Now(),
+		Config:     cfg,
+		witnesses:  witnesses,
+		limits:     limits,
+		log:        log.With("component", "exchange"),
+		holdings:   newHoldings(),
+		heads:      reconcile.NewIndex(),
+		catchUps:   newTurns(catchUpsPerPeer, catchUpWorkers/2, maxTellers),
+		compares:   newTurns(comparesPerPeer, 1, maxTellers),
+		news:       make(chan *holding, maxCatchUps),
+		judged:     make(chan struct{}, 1),
+		suspects:   make(chan suspect, maxSuspects),
+		started:    time.Now(),
+		deliveries: newEfforts[*delivery](maxDeliveries, cfg.Pulling.linger()),
+		asking:     newEfforts[*asked](maxLayers, cfg.Pulling.linger()),
+		layers:     newEfforts[*layer](maxLayers, cfg.Pulling.linger()),
+		pulls:      newPulls(cfg.now),
+		storage:    newStorage(cfg.Storage),
 	}
+	if err := x.loadPulls(); err != nil {
+		return nil, fmt.Errorf("reading the list of pulls: %w", err)
+	}
+	x.ticking = startTicking(x.now)
 	x.Ledger.Guard(x.Me.ID, x.assure)
 	if err := x.learnNames(); err != nil {
 		return nil, err
@@ -185,6 +221,9 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Exchange, error) {
 	}
 	if err := x.measureAll(ctx); err != nil {
 		return nil, err
+	}
+	if err := x.openStorage(); err != nil {
+		return nil, fmt.Errorf("reading what is kept: %w", err)
 	}
 	if err := x.loadHoldings(); err != nil {
 		return nil, fmt.Errorf("taking stock of images: %w", err)
@@ -215,10 +254,18 @@ func (x *Exchange) Run(ctx context.Context) error {
 		wg.Go(func() { x.keepCosigned(ctx) })
 		wg.Go(func() { x.workOffAll(ctx, x.catchUps, catchUpWorkers) })
 		wg.Go(func() { x.workOffAll(ctx, x.compares, compareWorkers) })
+		wg.Go(func() { x.keepSeeded(ctx) })
+		wg.Go(func() { x.keepLending(ctx) })
 	}
 	wg.Go(func() { x.keepReputation(ctx) })
+	wg.Go(func() { x.keepPulls(ctx) })
+	wg.Go(func() { x.keepRoom(ctx) })
 	<-ctx.Done()
+	x.deliveries.stopAll()
+	x.layers.stopAll()
+	x.asking.stopAll()
 	wg.Wait()
+	x.storePulls()
 	return nil
 }
 
@@ -295,6 +342,7 @@ func (x *Exchange) apply(entries []*ledger.Entry) error {
 	}
 	x.noteGrowth(entries)
 	x.noteStanding(entries)
+	x.noteFollowed(entries)
 	return errors.Join(x.noteHeads(entries), x.noteStored(entries), x.noteVouches(entries))
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/dockchains/dockchain/ledger"
+	"github.com/dockchains/dockchain/node/blobs"
 	"github.com/dockchains/dockchain/node/image"
 	"github.com/dockchains/dockchain/p2p/swarm"
 	"github.com/dockchains/dockchain/reputation"
@@ -20,8 +21,8 @@ const defaultTimeout = time.Minute
 
 // Fetch finds a release of the target, asks for its verdict, fetches what is
 // missing of its content, asks for the verdict again now that the bytes are
-// here, and then holds the image: seeds and announces it. Nothing is held,
-// loaded or exported that either verdict refuses.
+// here, and then holds the image: seeds and announces it. It is handed on while it
+// arrives, but nothing is held, loaded or exported that either verdict refuses.
 func (x *Exchange) Fetch(ctx context.Context, req FetchRequest, report func(Progress)) (Fetched, error) {
 	start := time.Now()
 	report = reporter(report)
@@ -36,12 +37,14 @@ func (x *Exchange) Fetch(ctx context.Context, req FetchRequest, report func(Prog
 	if timeout <= 0 {
 		timeout = defaultTimeout
 	}
+	defer x.Blobs.Lease()()
 	stall, ctx := newStall(ctx, timeout, ErrTimeout)
 	defer stall.cancel(nil)
-	c, got, err := x.findAndObtain(ctx, t, stall, report)
+	c, got, err := x.findAndObtain(ctx, t, req, stall, report)
 	if err != nil {
 		return Fetched{}, stallError(ctx, spaceError(err))
 	}
+	defer got.onward.refuse(errNotHandedOn)
 	if t, err = x.follow(t); err != nil {
 		return Fetched{}, err
 	}
@@ -64,7 +67,11 @@ func (x *Exchange) Fetch(ctx context.Context, req FetchRequest, report func(Prog
 	}
 	stall.stop() // what follows is local
 	x.use(c.author, true)
-	err = x.deliver(ctx, req, c, got.held, &res, report)
+	handed, begun, err := got.onward.accept()
+	if !begun {
+		handed, err = x.deliver(ctx, req, c, rootOf(got.held.Map), x.Blobs, report)
+	}
+	res.Loaded, res.Exported = handed.loaded, handed.exported
 	res.Seconds = time.Since(start).Seconds()
 	return res, err
 }
@@ -76,26 +83,50 @@ type obtained struct {
 	fromPeers int64
 	fromDisk  int64
 	sources   map[string]int64
+	onward    *handover // nil where nothing is handed on before the end
 }
 
-// obtain makes sure that the content of a release is here, checks it against
-// the release, and holds it.
-func (x *Exchange) obtain(ctx context.Context, t target, c *candidate, report func(Progress)) (*obtained, error) {
+// obtainFor makes sure that the content of a release is here, checks it against
+// the release, and holds it. Others read it meanwhile; nobody, where s is nil.
+func (x *Exchange) obtainFor(ctx context.Context, t target, c *candidate, s *stages, report func(Progress)) (*obtained, error) {
 	ih, err := swarm.ParseInfohash(c.release.Infohash)
 	if err != nil {
 		return nil, err
 	}
-	if held, ok := x.holdings.image(ih); ok && held.Map.Image.Digest == c.release.Image.Digest {
+	defer x.Blobs.Lease()() // what comes or is found here stays until it is held
+	if held, ok := x.useHeld(ih); ok && held.Map.Image.Digest == c.release.Image.Digest {
 		return &obtained{held: held, infohash: ih, fromDisk: held.Map.Size}, nil
 	}
 	if x.Net == nil {
 		return nil, ErrOffline
 	}
+	if x.isPaused() {
+		return nil, ErrPaused
+	}
+	ctx, refuse := context.WithCancelCause(ctx)
+	defer refuse(nil)
 	dl := x.newDownload(ctx, ih, report)
 	if t.magnet != nil {
-		dl.addrs = t.magnet.Peers
+		dl.outside.link = *t.magnet
 	}
 	defer dl.close()
+	dl.looking.Go(func() { dl.fromOutside(dl.ctx, c, report, refuse) })
+	got, err := x.obtainBy(ctx, dl, c, s, report)
+	var rejected *RejectedError
+	if cause := context.Cause(ctx); err != nil && (errors.As(cause, &rejected) || errors.Is(cause, ErrNoSpace) || errors.Is(cause, ErrStorageQuota)) {
+		return nil, cause
+	}
+	if err == nil {
+		dl.close()
+		if err := x.Blobs.DropPartial(dl.flat()); err != nil {
+			x.log.Warn("what came of the image torrent is not removed", "err", err)
+		}
+	}
+	return got, err
+}
+
+// obtainBy brings the image by a download.
+func (x *Exchange) obtainBy(ctx context.Context, dl *download, c *candidate, s *stages, report func(Progress)) (*obtained, error) {
 	m, mapDigest, err := dl.torrentMap(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("fetching the torrent map: %w", err)
@@ -107,13 +138,29 @@ func (x *Exchange) obtain(ctx context.Context, t target, c *candidate, report fu
 		return nil, x.contentRefused(ctx, c, "", fmt.Errorf("its torrent map makes no image: %w", err))
 	}
 	dl.looking.Go(func() { dl.learnInfo(dl.ctx) })
-	err = dl.blobs(ctx, m)
+	room, err := x.Blobs.Reserve(ctx, wantsOf(m))
+	if err != nil {
+		return nil, err
+	}
+	defer room()
+	var wants <-chan digest.Digest
+	if s != nil {
+		wants = s.wants
+		if err := dl.documents(ctx, c, m); err != nil {
+			return nil, err
+		}
+		if err := s.documentsHere(ctx, dl, m); err != nil {
+			return nil, err
+		}
+	}
+	err = dl.blobs(ctx, m, wants)
 	if errors.Is(err, swarm.ErrWrongContent) || errors.Is(err, swarm.ErrBadInfo) {
 		return nil, x.contentRefused(ctx, c, "", err)
 	}
 	if err != nil {
 		return nil, err
 	}
+	dl.believe()
 	held, err := x.verifyContent(ctx, c, m, dl.image, mapDigest, report)
 	if err != nil {
 		return nil, err
@@ -124,7 +171,25 @@ func (x *Exchange) obtain(ctx context.Context, t target, c *candidate, report fu
 	case x.news <- held:
 	default: // announced at the next start
 	}
-	return &obtained{held: held, infohash: ih, fromPeers: fromPeers, fromDisk: dl.fromDisk, sources: sources}, nil
+	return &obtained{held: held, infohash: dl.ih, fromPeers: fromPeers, fromDisk: dl.resumed(), sources: sources}, nil
+}
+
+// useHeld finds a held image for who uses it.
+func (x *Exchange) useHeld(ih swarm.Infohash) (*holding, bool) {
+	held, ok := x.holdings.take(ih, x.now())
+	if ok {
+		x.touch(held.Map.Image.Digest)
+	}
+	return held, ok
+}
+
+// wantsOf are the blobs of an image, for which there must be room.
+func wantsOf(m image.TorrentMap) []blobs.Want {
+	out := make([]blobs.Want, len(m.Blobs))
+	for i, b := range m.Blobs {
+		out[i] = blobs.Want{Digest: b.Digest, Size: b.Size}
+	}
+	return out
 }
 
 // verifyContent derives, from the bytes that are here, the list of blobs and the
@@ -139,7 +204,7 @@ func (x *Exchange) verifyContent(ctx context.Context, c *candidate, m image.Torr
 		return nil, x.contentRefused(ctx, c, "", fmt.Errorf("the image does not read: %w", err))
 	}
 	if !sameBlobs(img, m) {
-		return nil, x.contentRefused(ctx, c, "", errors.New("its torrent map lists other blobs than the image has"))
+		return nil, x.contentRefused(ctx, c, "", errOtherBlobs)
 	}
 	d, err := x.deriveTorrents(ctx, img, hashed.torrent, func(done, total int64) {
 		report(Progress{Step: "verify", Item: img.Root.Digest.String(), Done: done, Total: total})
@@ -178,23 +243,6 @@ func sameBlobs(img *image.Image, m image.TorrentMap) bool {
 	}
 	return true
 }
-
-// stall ends a context with a cause when progressed is not called for a while.
-type stall struct {
-	after  time.Duration
-	timer  *time.Timer
-	cancel context.CancelCauseFunc
-}
-
-func newStall(parent context.Context, after time.Duration, cause error) (*stall, context.Context) {
-	ctx, cancel := context.WithCancelCause(parent)
-	return &stall{after, time.AfterFunc(after, func() { cancel(cause) }), cancel}, ctx
-}
-
-func (s *stall) progressed() { s.timer.Reset(s.after) }
-
-// stop ends the watch without ending the context.
-func (s *stall) stop() { s.timer.Stop() }
 
 // stallError prefers the reason why the context ended to what its end caused.
 func stallError(ctx context.Context, err error) error {

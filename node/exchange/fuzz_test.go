@@ -53,6 +53,7 @@ func newListener(f testing.TB) *Exchange {
 	x := &Exchange{
 		Config:   Config{Me: Author{ID: key.id}, Store: s, Index: i, Ledger: l, Reputation: reputation.New(reputation.Config{}), Witness: w},
 		log:      log,
+		storage:  newStorage(StorageConfig{}),
 		holdings: newHoldings(), heads: reconcile.NewIndex(), catchUps: newTurns(1, 1, 1),
 	}
 	if x.limits, err = newLimits(quota.Config{}); err != nil {
@@ -137,6 +138,12 @@ func FuzzQuestions(f *testing.F) {
 		}
 		if got, err := x.answerRelease(t.Context(), "peer", b); err == nil {
 			t.Errorf("release given: %q", got)
+		}
+		if got, err := x.answerLayer(t.Context(), "peer", b); err == nil {
+			t.Errorf("torrent given: %q", got)
+		}
+		if got, err := x.answerKeep(t.Context(), "peer", b); err == nil {
+			t.Errorf("%q is answered with %q, and nothing is lent", b, got)
 		}
 		if got, err := x.answerFrozen(t.Context(), "peer", b); err == nil && string(got) != string(encode(frozenAnswer{Authors: []string{}})) {
 			t.Errorf("frozen logs given: %q", got)

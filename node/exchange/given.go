@@ -68,6 +68,9 @@ func (x *Exchange) judgeAnew() {
 // noteStanding does so where entries call for it.
 func (x *Exchange) noteStanding(entries []*ledger.Entry) {
 	for _, e := range entries {
+		if e.Inception != nil {
+			continue // nothing of this author was held before
+		}
 		switch s := e.Statement.(type) {
 		case *ledger.Attest, *ledger.Endorse, *ledger.Vouch:
 			continue

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -20,6 +21,9 @@ type holding struct {
 	Map    image.TorrentMap
 }
 
+// uses are when somebody here used a held image last.
+type uses map[swarm.Infohash]time.Time
+
 // holdings is the stock of images held, as the doors ask for it: what may be
 // given to peers is what some accepted release covers, and nothing else.
 type holdings struct {
@@ -32,6 +36,7 @@ type holdings struct {
 	// verdicts are those of this epoch on images, as far as somebody asked.
 	verdicts map[swarm.Infohash]bool
 	epoch    int
+	used     uses
 }
 
 func newHoldings() *holdings {
@@ -41,6 +46,7 @@ func newHoldings() *holdings {
 		layer:  map[swarm.Infohash]digest.Digest{},
 
 		verdicts: map[swarm.Infohash]bool{},
+		used:     uses{},
 	}
 }
 
@@ -61,6 +67,82 @@ func (h *holdings) add(ih swarm.Infohash, hold *holding) {
 			h.layer[lih] = b.Digest
 		}
 	}
+}
+
+// remove takes an image out of the stock.
+func (h *holdings) remove(ih swarm.Infohash) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.drop(ih)
+}
+
+// drop does so. The caller holds mu.
+func (h *holdings) drop(ih swarm.Infohash) {
+	hold, ok := h.images[ih]
+	if !ok {
+		return
+	}
+	delete(h.images, ih)
+	delete(h.used, ih)
+	delete(h.verdicts, ih)
+	h.uncover(hold.Record.Map, ih)
+	for _, b := range hold.Map.Blobs {
+		h.uncover(b.Digest, ih)
+		if _, covered := h.cover[b.Digest]; covered || b.Infohash == "" {
+			continue
+		}
+		if lih, err := swarm.ParseInfohash(b.Infohash); err == nil {
+			delete(h.layer, lih)
+		}
+	}
+}
+
+func (h *holdings) uncover(d digest.Digest, ih swarm.Infohash) {
+	left := slices.DeleteFunc(slices.Clone(h.cover[d]), func(of swarm.Infohash) bool { return of == ih })
+	if h.cover[d] = left; len(left) == 0 {
+		delete(h.cover, d)
+	}
+}
+
+// removeIdle takes an image out of the stock that nobody used since a time.
+func (h *holdings) removeIdle(ih swarm.Infohash, since time.Time) (*holding, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	hold, ok := h.images[ih]
+	if !ok || !h.lastUsed(ih).Before(since) {
+		return nil, false
+	}
+	h.drop(ih)
+	return hold, true
+}
+
+// take is image for who uses it.
+func (h *holdings) take(ih swarm.Infohash, now time.Time) (*holding, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	hold, ok := h.images[ih]
+	if ok {
+		h.used[ih] = now
+	}
+	return hold, ok
+}
+
+// lastUse is when somebody used an image last, at the latest when it came.
+func (h *holdings) lastUse(ih swarm.Infohash) time.Time {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.lastUsed(ih)
+}
+
+// lastUsed does so. The caller holds mu.
+func (h *holdings) lastUsed(ih swarm.Infohash) time.Time {
+	if at, ok := h.used[ih]; ok {
+		return at
+	}
+	if hold, ok := h.images[ih]; ok {
+		return hold.Record.Added
+	}
+	return time.Time{}
 }
 
 func (h *holdings) image(ih swarm.Infohash) (*holding, bool) {
@@ -134,6 +216,9 @@ func (x *Exchange) loadHoldings() error {
 			continue
 		}
 		x.holdings.add(ih, hold)
+		if at := x.lastTouch(rec.Root.Digest, rec.Added); at.After(rec.Added) {
+			x.holdings.take(ih, at)
+		}
 	}
 	return nil
 }

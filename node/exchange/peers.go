@@ -73,6 +73,7 @@ func (x *Exchange) storeReputation() {
 		x.log.Warn("reputation is not kept", "err", err)
 	}
 	x.storeUsage()
+	x.storeTouched()
 }
 
 // Peers lists the peers connected or remembered, with what this node thinks of

@@ -149,6 +149,7 @@ func (x *Exchange) appendProposalLocked(ctx context.Context, p *ledger.Proposal)
 // announceRelease holds the image of an own release, which was imported when it
 // was proposed, and announces it.
 func (x *Exchange) announceRelease(ctx context.Context, e *ledger.Entry, p *ledger.Proved) error {
+	defer x.Blobs.Lease()()
 	if err := x.holdReleased(ctx); err != nil {
 		return err
 	}

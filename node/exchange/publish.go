@@ -30,6 +30,7 @@ func (x *Exchange) Publish(ctx context.Context, req PublishRequest, report func(
 	if err != nil {
 		return Published{}, err
 	}
+	defer x.Blobs.Lease()() // what comes stays until it is held
 	root, err := x.importImage(ctx, req, report)
 	if err != nil {
 		return Published{}, fmt.Errorf("importing %s: %w", req.Source, spaceError(err))
@@ -52,6 +53,9 @@ func (x *Exchange) Publish(ctx context.Context, req PublishRequest, report func(
 		return Published{}, spaceError(err)
 	}
 	if req.Propose {
+		if err := x.keepProposed(root.Digest, mapDigest); err != nil {
+			return Published{}, spaceError(err)
+		}
 		return x.proposeRelease(ctx, ref, releaseOf(req, ref, img, d, mapDigest, x.now()))
 	}
 	proved, existed, err := x.release(ctx, ref, releaseOf(req, ref, img, d, mapDigest, x.now()))
@@ -221,7 +225,10 @@ func (x *Exchange) proposeRelease(ctx context.Context, ref image.Ref, r ledger.R
 
 // magnet is the link to an image, with this node's addresses as hints.
 func (x *Exchange) magnet(ih swarm.Infohash, author ledger.AuthorID, name string, size int64) swarm.Magnet {
-	m := swarm.Magnet{Infohash: ih, Name: name, Size: size, Author: string(author)}
+	m := swarm.Magnet{
+		Infohash: ih, Name: name, Size: size, Author: string(author),
+		Trackers: x.LinkTrackers, WebSeeds: x.LinkWebSeeds,
+	}
 	if x.PeerHints != nil {
 		m.Addrs, m.Peers = x.PeerHints()
 	}

@@ -16,9 +16,9 @@ var ErrForeignRecord = errors.New("the record does not belong under this key")
 // author, and nothing else. So nobody can squat another's key, and a record needs
 // no trust in the peer that gave it.
 type Records struct {
-	// Check says whether the proved entry agrees with what this node has seen
-	// of its author's log; see Exchange.CheckRecord. May be nil.
-	Check func(*ledger.Proved) error
+	// Check verifies a proved entry, and that it agrees with what this node has
+	// seen of its author's log; see Exchange.CheckRecord. nil verifies only.
+	Check func(*ledger.Proved) (*ledger.Entry, error)
 	// Compare is shown two records of one key, each of them good by itself; see
 	// Exchange.CompareRecords. May be nil.
 	Compare func(a, b *ledger.Proved)
@@ -62,17 +62,21 @@ func (r Records) read(key string, value []byte) (*ledger.Proved, error) {
 	if err != nil {
 		return nil, err
 	}
-	entry, _, err := p.Verify()
+	check := r.Check
+	if check == nil {
+		check = verify
+	}
+	entry, err := check(p)
 	if err != nil {
 		return nil, err
 	}
 	if entry.Release == nil || entry.Release.Infohash != parts[2] || string(entry.Author) != parts[3] {
 		return nil, ErrForeignRecord
 	}
-	if r.Check != nil {
-		if err := r.Check(p); err != nil {
-			return nil, err
-		}
-	}
 	return p, nil
+}
+
+func verify(p *ledger.Proved) (*ledger.Entry, error) {
+	e, _, err := p.Verify()
+	return e, err
 }

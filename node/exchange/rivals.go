@@ -28,7 +28,7 @@ var errAbsent = errors.New("nobody gives the content of this release")
 
 // findAndObtain finds a release of the target whose content can be had, and
 // obtains it.
-func (x *Exchange) findAndObtain(ctx context.Context, t target, stall *stall, report func(Progress)) (*candidate, *obtained, error) {
+func (x *Exchange) findAndObtain(ctx context.Context, t target, req FetchRequest, stall *stall, report func(Progress)) (*candidate, *obtained, error) {
 	var refused *RejectedError // what was wrong with one
 	var liars, absent []ledger.AuthorID
 	for first := true; ; first = false {
@@ -52,7 +52,7 @@ func (x *Exchange) findAndObtain(ctx context.Context, t target, stall *stall, re
 		if first {
 			stall.progressed()
 		}
-		got, err := x.tryRival(ctx, t, c, stall, report)
+		got, err := x.tryRival(ctx, t, c, req, stall, report)
 		switch {
 		case !t.isOpen():
 			return c, got, err
@@ -81,15 +81,19 @@ func (x *Exchange) findRival(ctx context.Context, t target) (*candidate, error) 
 
 // tryRival obtains the content of a release, and gives up early where there may
 // be another one.
-func (x *Exchange) tryRival(ctx context.Context, t target, c *candidate, whole *stall, report func(Progress)) (*obtained, error) {
+func (x *Exchange) tryRival(ctx context.Context, t target, c *candidate, req FetchRequest, whole *stall, report func(Progress)) (*obtained, error) {
 	done := x.transfer.begin(t.text, c.release.Size)
 	defer done.end()
 	own := whole
+	onward := x.newHandover(ctx, req, c, report)
 	if t.isOpen() {
 		own, ctx = newStall(ctx, rivalPatience, errAbsent)
 		defer own.cancel(nil)
 	}
-	got, err := x.obtain(ctx, t, c, func(p Progress) {
+	own.holdWhile(x.isPaused)
+	whole.holdWhile(x.isPaused)
+	defer whole.holdWhile(nil)
+	got, err := x.obtainFor(ctx, t, c, onward.stages(), func(p Progress) {
 		whole.progressed()
 		own.progressed()
 		done.update(p)
@@ -98,5 +102,10 @@ func (x *Exchange) tryRival(ctx context.Context, t target, c *candidate, whole *
 	if err != nil && errors.Is(context.Cause(ctx), errAbsent) {
 		err = errors.Join(errAbsent, err)
 	}
-	return got, err
+	onward.arrived(err)
+	if err != nil {
+		return nil, err
+	}
+	got.onward = onward
+	return got, nil
 }

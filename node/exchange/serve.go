@@ -34,6 +34,9 @@ func (x *Exchange) Operations() []Operation {
 		{OpCosign, maxAnswer, x.answerCosign},
 		{OpBlob, MaxDirectBlob, x.answerBlob},
 		{OpInfo, swarm.MaxInfo, x.answerInfo},
+		{OpLayer, maxAnswer, x.answerLayer},
+		{OpKeep, maxAnswer, x.answerKeep},
+		{OpTime, 20, x.answerTime},
 	}
 }
 

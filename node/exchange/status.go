@@ -3,14 +3,12 @@ package exchange
 import (
 	"context"
 
-	"github.com/opencontainers/go-digest"
-
 	"github.com/dockchains/dockchain/ledger"
 )
 
 // Status counts what this node has. Version, home and addresses are the node's
 // to fill in.
-func (x *Exchange) Status(context.Context) (Status, error) {
+func (x *Exchange) Status(ctx context.Context) (Status, error) {
 	s := Status{
 		Author: string(x.Me.ID), Images: len(x.holdings.all()),
 		Transfers: x.transfer.list(), Started: x.started,
@@ -35,11 +33,11 @@ func (x *Exchange) Status(context.Context) (Status, error) {
 	if s.Releases, err = x.Index.Len(); err != nil {
 		return s, err
 	}
-	err = x.Blobs.Walk(func(_ digest.Digest, size int64) error {
-		s.Blobs++
-		s.Bytes += size
-		return nil
-	})
+	u := x.Blobs.Usage()
+	s.Blobs, s.Bytes = int(u.Blobs), u.Bytes
+	if s.Storage, err = x.storageStatus(ctx); err != nil {
+		return s, err
+	}
 	if x.Net != nil {
 		s.Peer = x.Net.ID().String()
 		s.Peers = len(x.Net.Connected())

@@ -24,18 +24,18 @@ type suspect struct {
 	other  *ledger.Proved // nil: the log here
 }
 
-// CheckRecord says whether a record agrees with what is known here of its
+// CheckRecord verifies a record, and that it agrees with what is known here of its
 // author's log. That it is longer than that is no contradiction.
-func (x *Exchange) CheckRecord(p *ledger.Proved) error {
-	_, err := x.Ledger.Check(p)
+func (x *Exchange) CheckRecord(p *ledger.Proved) (*ledger.Entry, error) {
+	e, err := x.Ledger.Check(p)
 	var behind *ledger.Behind
 	if errors.As(err, &behind) {
-		return nil
+		return e, nil
 	}
 	if errors.Is(err, ledger.ErrFork) {
 		x.suspect(suspect{record: p})
 	}
-	return err
+	return e, err
 }
 
 // CompareRecords looks for a contradiction between two records of one author.

@@ -172,6 +172,7 @@ func (x *Exchange) hold(ctx context.Context, m image.TorrentMap, mapDigest diges
 		return nil, fmt.Errorf("recording the image: %w", err)
 	}
 	x.holdings.add(ih, hold)
+	x.useHeld(ih)
 	if x.Swarm != nil {
 		if err := x.seed(ctx, hold); err != nil {
 			return nil, fmt.Errorf("seeding: %w", err)

@@ -52,6 +52,9 @@ func (e *transferEntry) end() {
 	delete(e.all.live, e)
 }
 
+// Transfers are the fetches under way, the oldest first.
+func (x *Exchange) Transfers() []Transfer { return x.transfer.list() }
+
 func (t *transfers) list() []Transfer {
 	t.mu.Lock()
 	defer t.mu.Unlock()

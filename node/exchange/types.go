@@ -80,7 +80,8 @@ type Fetched struct {
 }
 
 // Progress is one step of a publish or fetch. Steps come in the order that the
-// road has them; items within a step interleave.
+// road has them, but an image is loaded and exported while it arrives; items within
+// a step interleave.
 type Progress struct {
 	// Step is one of "find", "import", "hash", "fetch", "verify", "load",
 	// "export", "announce".
@@ -164,6 +165,15 @@ type PeerStatus struct {
 	ID        string   `json:"id"`
 	Addrs     []string `json:"addrs,omitempty"`
 	Connected bool     `json:"connected"`
+	// Direction is "in" where the peer came to this node, "out" where this node went
+	// to it.
+	Direction string `json:"direction,omitempty"`
+	// Road is how bytes get to a connected peer: "tcp", "quic", or "relay", through
+	// a third node, slowly and for little. Near: the peer is on this machine or its
+	// local network. Punched: it is reached through a hole in a NAT.
+	Road      string   `json:"road,omitempty"`
+	Near      bool     `json:"near,omitempty"`
+	Punched   bool     `json:"punched,omitempty"`
 	LatencyMS float64  `json:"latency_ms,omitempty"`
 	Agent     string   `json:"agent,omitempty"`
 	Score     float64  `json:"score"` // -1 worst, 0 unknown, 1 best
@@ -197,13 +207,17 @@ type Status struct {
 	Bytes     int64      `json:"bytes"` // of blobs
 	Transfers []Transfer `json:"transfers,omitempty"`
 	// Limits are those of a running node.
-	Limits  *LimitStatus `json:"limits,omitempty"`
-	Started time.Time    `json:"started"`
+	Limits *LimitStatus `json:"limits,omitempty"`
+	// Storage is what is on the disk.
+	Storage *StorageStatus `json:"storage,omitempty"`
+	Started time.Time      `json:"started"`
 }
 
 // Addresses are those in use; run --ready-file writes them as JSON.
 type Addresses struct {
 	Registry   string   `json:"registry,omitempty"`   // host:port
+	Mirror     string   `json:"mirror,omitempty"`     // host:port
+	Events     string   `json:"events,omitempty"`     // host:port
 	API        string   `json:"api"`                  // host:port
 	Socket     string   `json:"socket"`               // unix socket path
 	Peer       []string `json:"peer"`                 // libp2p multiaddrs with /p2p/

@@ -32,6 +32,9 @@ import (
 //	add-checkpoint request                              → answer of a witness
 //	blob      {"digest":"sha256:…"}                     → the bytes, at most MaxDirectBlob
 //	info      {"infohash":"2f72…"}                      → the info dictionary of an image torrent
+//	layer     {"digest":"sha256:…"}                     → {"infohash":"92d8…","size":1048576}: the torrent of a blob
+//	keep      {"infohash":"2f72…","author":"bafk…"}     → {"new":true}: this node holds the image, or will from now on
+//	time      nothing                                   → milliseconds since 1970, in decimal
 //
 // PROVED is a proved entry as package ledger specifies it: complete in itself.
 const (
@@ -46,6 +49,9 @@ const (
 	OpCosign    = "add-checkpoint"
 	OpBlob      = "blob"
 	OpInfo      = "info"
+	OpLayer     = "layer"
+	OpKeep      = "keep"
+	OpTime      = "time"
 )
 
 const (
@@ -177,6 +183,10 @@ func decodeFrozen(b []byte, after string) ([]ledger.AuthorID, error) {
 
 // infohashKey is the DHT key of an image's holders.
 func infohashKey(ih swarm.Infohash) []byte { return []byte("/image/" + ih.String()) }
+
+// fetchersKey is the DHT key of those who fetch the image torrent from ordinary
+// clients, to give to one another what they get.
+func fetchersKey(ih swarm.Infohash) []byte { return []byte("/fetchers/" + ih.String()) }
 
 // blobKey is the DHT key of a blob's holders.
 func blobKey(d digest.Digest) []byte { return []byte("/blob/" + d.String()) }

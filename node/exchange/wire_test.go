@@ -232,7 +232,7 @@ func TestRecords(t *testing.T) {
 		t.Error("selected a foreign record")
 	}
 	refuse := errors.New("seen otherwise")
-	if err := (Records{Check: func(*ledger.Proved) error { return refuse }}).Validate(recordKey(ih, a.id), first); !errors.Is(err, refuse) {
+	if err := (Records{Check: func(*ledger.Proved) (*ledger.Entry, error) { return nil, refuse }}).Validate(recordKey(ih, a.id), first); !errors.Is(err, refuse) {
 		t.Errorf("a record that contradicts what was seen: %v", err)
 	}
 }

@@ -1,116 +1,95 @@
 package registry
 
 import (
-	"context"
-	"fmt"
-	"io"
-	"log/slog"
-	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
-
-	"github.com/dockchains/dockchain/ledger"
-	"github.com/dockchains/dockchain/node/exchange"
 )
 
-// fakeExchange holds one image under alice/app:1; alice/forged:1 is refused.
-type fakeExchange struct {
-	dir  string
-	root digest.Digest
-}
-
-func (f fakeExchange) Fetch(_ context.Context, req exchange.FetchRequest, _ func(exchange.Progress)) (exchange.Fetched, error) {
-	switch req.Target {
-	case "alice/app:1":
-		return exchange.Fetched{Digest: f.root.String()}, nil
-	case "alice/forged:1":
-		return exchange.Fetched{}, &exchange.RejectedError{Ref: req.Target, Verdict: ledger.Verdict{
-			Reasons: []ledger.Reason{{Rule: "signed", Text: "The release is not properly signed."}},
-		}}
-	case "bob/app:1":
-		return exchange.Fetched{}, fmt.Errorf("%w: bob", exchange.ErrNoAlias)
-	}
-	return exchange.Fetched{}, exchange.ErrTimeout
-}
-
-func (f fakeExchange) OpenBlob(d digest.Digest) (*os.File, error) {
-	file, err := os.Open(filepath.Join(f.dir, d.Encoded()))
-	if err != nil {
-		return nil, exchange.ErrNotFound
-	}
-	return file, nil
-}
-
-func (f fakeExchange) put(t *testing.T, s string) digest.Digest {
-	t.Helper()
-	d := digest.FromString(s)
-	if err := os.WriteFile(filepath.Join(f.dir, d.Encoded()), []byte(s), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
-func TestRegistry(t *testing.T) {
+// Pulls of what was not pushed here: others' releases, this node's, third-party
+// registries'.
+func TestPull(t *testing.T) {
 	t.Parallel()
-	x := fakeExchange{dir: t.TempDir()}
-	layer := x.put(t, "0123456789")
-	manifest := `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"` +
-		layer.String() + `","size":10},"layers":[]}`
-	x.root = x.put(t, manifest)
-	srv := httptest.NewServer(Handler(x, slog.New(slog.DiscardHandler)))
-	t.Cleanup(srv.Close)
+	f := newFixture(t)
+	img := makeImage(t, "0123456789")
+	layer := digest.FromString("0123456789")
+	f.exchange.release(img, "alice/app:1", "me/app:1", "quay.io/org/app:1", "docker.io/library/app:1")
 	for _, c := range []struct {
 		name, method, path string
 		rng                string
 		status             int
 		body               string // or a part of it
 	}{
-		{"ping", "GET", "/v2/", "", 200, ""},
-		{"manifest by tag", "GET", "/v2/alice/app/manifests/1", "", 200, manifest},
-		{"manifest by digest", "GET", "/v2/alice/app/manifests/" + x.root.String(), "", 200, manifest},
+		{"ping", "GET", "/v2/", "", 200, "{}"},
+		{"manifest by tag", "GET", "/v2/alice/app/manifests/1", "", 200, string(img.manifest)},
+		{"manifest by digest", "GET", "/v2/alice/app/manifests/" + img.digest.String(), "", 200, string(img.manifest)},
 		{"manifest head", "HEAD", "/v2/alice/app/manifests/1", "", 200, ""},
 		{"blob", "GET", "/v2/alice/app/blobs/" + layer.String(), "", 200, "0123456789"},
 		{"blob from where it was cut", "GET", "/v2/alice/app/blobs/" + layer.String(), "bytes=4-", 206, "456789"},
-		{"layer asked for as a manifest", "GET", "/v2/alice/app/manifests/" + layer.String(), "", 404, "MANIFEST_UNKNOWN"},
 		{"refused by the verdict", "GET", "/v2/alice/forged/manifests/1", "", 403, "not properly signed"},
-		{"unknown author", "GET", "/v2/bob/app/manifests/1", "", 404, "MANIFEST_UNKNOWN"},
+		{"a name nobody has", "GET", "/v2/carol/app/manifests/1", "", 404, "NAME_UNKNOWN"},
 		{"nobody has it", "GET", "/v2/alice/other/manifests/1", "", 404, "MANIFEST_UNKNOWN"},
 		{"unknown blob", "GET", "/v2/alice/app/blobs/" + digest.FromString("x").String(), "", 404, "BLOB_UNKNOWN"},
-		{"CVE-2024-3727 digest as path", "GET", "/v2/alice/app/blobs/sha256:..%2f..%2fpeer.key", "", 404, "errors"},
-		{"upper-case digest", "GET", "/v2/alice/app/blobs/" + strings.ToUpper(layer.String()), "", 400, "DIGEST_INVALID"},
-		{"no author", "GET", "/v2/app/manifests/1", "", 404, "NAME_UNKNOWN"},
-		{"bad name", "GET", "/v2/alice/A_B/manifests/1", "", 400, "NAME_INVALID"},
-		{"push", "POST", "/v2/alice/app/blobs/uploads/", "", 405, "UNSUPPORTED"},
-		{"delete", "DELETE", "/v2/alice/app/manifests/1", "", 405, "UNSUPPORTED"},
+		{"my release", "GET", "/v2/me/app/manifests/1", "", 200, string(img.manifest)},
+		{"my release by my id", "GET", "/v2/" + myID + "/app/manifests/1", "", 200, string(img.manifest)},
+		{"my release by digest", "GET", "/v2/me/app/manifests/" + img.digest.String(), "", 200, string(img.manifest)},
+		{"blob of my release", "GET", "/v2/me/app/blobs/" + layer.String(), "", 200, "0123456789"},
+		{"what I did not release", "GET", "/v2/me/app/manifests/2", "", 404, "UNKNOWN"},
+		{"third party", "GET", "/v2/quay.io/org/app/manifests/1", "", 200, string(img.manifest)},
+		{"third party by ns", "GET", "/v2/org/app/manifests/1?ns=quay.io", "", 200, string(img.manifest)},
+		{"blob by ns", "GET", "/v2/org/app/blobs/" + layer.String() + "?ns=quay.io", "", 200, "0123456789"},
+		{"ns of no registry", "GET", "/v2/org/app/manifests/1?ns=../quay.io", "", 400, "NAME_INVALID"},
+		{"push to another author", "POST", "/v2/alice/app/blobs/uploads/", "", 403, "another author"},
+		{"push to a third party", "POST", "/v2/quay.io/org/app/blobs/uploads/", "", 403, "registry of its own"},
+		{"delete at another author", "DELETE", "/v2/alice/app/manifests/1", "", 403, "DENIED"},
+		{"tags of others", "GET", "/v2/alice/app/tags/list", "", 404, "NAME_UNKNOWN"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			req, err := http.NewRequestWithContext(t.Context(), c.method, srv.URL+c.path, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
+			var header []string
 			if c.rng != "" {
-				req.Header.Set("Range", c.rng)
+				header = []string{"Range", c.rng}
 			}
-			res, err := srv.Client().Do(req)
-			if err != nil {
-				t.Fatal(err)
+			a := f.do(c.method, c.path, nil, header...)
+			if a.status != c.status || !strings.Contains(string(a.body), c.body) {
+				t.Errorf("%d %q, want %d %q", a.status, a.body, c.status, c.body)
 			}
-			defer res.Body.Close()
-			body, err := io.ReadAll(res.Body)
-			if err != nil {
-				t.Fatal(err)
+			if c.status == 200 && strings.Contains(c.path, "manifests") && a.header.Get("Docker-Content-Digest") != img.digest.String() {
+				t.Errorf("digest header %q", a.header.Get("Docker-Content-Digest"))
 			}
-			if res.StatusCode != c.status || !strings.Contains(string(body), c.body) {
-				t.Errorf("%d %q, want %d %q", res.StatusCode, body, c.status, c.body)
-			}
-			if c.status == 200 && strings.Contains(c.path, "manifests") && res.Header.Get("Docker-Content-Digest") != x.root.String() {
-				t.Errorf("digest header %q", res.Header.Get("Docker-Content-Digest"))
+			if stale := a.header.Get("Warning"); (stale != "") != (c.status == 200 && strings.Contains(c.path, "quay.io") && strings.Contains(c.path, "manifests")) {
+				t.Errorf("Warning: %q", stale)
 			}
 		})
 	}
+}
+
+// A plain local repository asks nobody, whatever is missing.
+func TestLocalAsksNobody(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	img := makeImage(t, "layer")
+	f.exchange.release(img, "team/app:1")
+	f.push("team/other", "1", img)
+	for _, path := range []string{"manifests/1", "manifests/" + img.digest.String(), "blobs/" + digest.FromString("layer").String()} {
+		f.want(f.do("GET", "/v2/team/app/"+path, nil), 404)
+	}
+	if len(f.exchange.pulled) > 0 {
+		t.Errorf("pulled %q", f.exchange.pulled)
+	}
+}
+
+// What a mirror is asked for is another registry's, without saying so.
+func TestMirror(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	img := makeImage(t, "layer")
+	f.exchange.release(img, "docker.io/library/app:1")
+	f.push("library/app", "1", makeImage(t, "not this one"))
+	f.server.Config.Handler = f.registry.Mirror("docker.io")
+	f.want(f.do("GET", "/v2/", nil), 200)
+	if a := f.want(f.do("GET", "/v2/library/app/manifests/1", nil), 200); string(a.body) != string(img.manifest) {
+		t.Errorf("got %s", a.body)
+	}
+	f.want(f.do("POST", "/v2/library/app/blobs/uploads/", nil), 403)
 }

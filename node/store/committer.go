@@ -14,7 +14,7 @@ import (
 )
 
 // maxGroup bounds the commits that share a transaction.
-const maxGroup = 256
+const maxGroup = 512
 
 // committer lets commits that come at the same time share one synced
 // transaction, for it is the sync that takes the time.
@@ -76,8 +76,12 @@ func (c *committer) commit(ctx context.Context, r *commit) error {
 
 // lead writes one group, which r is the first of, and hands over.
 func (c *committer) lead(r *commit) {
-	runtime.Gosched() // those the last group woke come along, instead of waiting for a group of one
 	c.mu.Lock()
+	if len(c.waiting) < maxGroup/2 {
+		c.mu.Unlock()
+		runtime.Gosched() // those the last group woke come along, instead of waiting for a group of one
+		c.mu.Lock()
+	}
 	n := min(len(c.waiting), maxGroup)
 	group := append([]*commit(nil), c.waiting[:n]...)
 	c.waiting = append([]*commit(nil), c.waiting[n:]...)
@@ -165,11 +169,6 @@ func (g *groupWrite) write(group []*commit) error {
 		if r.err = g.admit(r); r.err != nil {
 			continue
 		}
-		if r.first == 0 {
-			if err := g.clearDropped(r.author); err != nil {
-				return err
-			}
-		}
 		if !g.isSettled(r) {
 			if err := g.redo(r.author); err != nil {
 				return err
@@ -215,6 +214,9 @@ func (g *groupWrite) admit(r *commit) error {
 		if left {
 			return fmt.Errorf("%w: a log of this author is being deleted", ledger.ErrConflict)
 		}
+		if have, err = g.resumeSwap(r.author); err != nil {
+			return err
+		}
 	}
 	return g.admitStaged(r, have)
 }
@@ -259,16 +261,18 @@ func conflict(have, first uint64) error {
 }
 
 func (g *groupWrite) records(r *commit) error {
-	prefix := leafPrefix + string(r.author) + "/"
+	return g.recordsUnder(r, leafPrefix+string(r.author)+"/", hashPrefix+string(r.author)+"/")
+}
+
+func (g *groupWrite) recordsUnder(r *commit, leaves, hashes string) error {
 	for i, leaf := range r.leaves {
-		if err := g.set(prefix+number(r.first+uint64(i)), leaf); err != nil {
+		if err := g.set(leaves+number(r.first+uint64(i)), leaf); err != nil {
 			return err
 		}
 	}
-	prefix = hashPrefix + string(r.author) + "/"
 	from := tlog.StoredHashCount(int64(r.first))
 	for i := range r.hashes {
-		if err := g.set(prefix+number(uint64(from)+uint64(i)), r.hashes[i][:]); err != nil {
+		if err := g.set(hashes+number(uint64(from)+uint64(i)), r.hashes[i][:]); err != nil {
 			return err
 		}
 	}
@@ -276,10 +280,10 @@ func (g *groupWrite) records(r *commit) error {
 }
 
 // What a transaction may hold before a head and the changes that belong to it:
-// they need up to maxDirectBytes more, and Badger takes about 2 MB and 25,000
-// records.
+// they need up to maxDirectBytes more and their keys, and Badger takes 2.5 MB (15 %
+// of a memtable) and 25,000 records.
 const (
-	roomBytes   = 1 << 20
+	roomBytes   = 5 << 18
 	roomRecords = 8192
 )
 

@@ -11,8 +11,6 @@ import (
 	"slices"
 	"testing"
 
-	"golang.org/x/mod/sumdb/tlog"
-
 	"github.com/dockchains/dockchain/ledger"
 	"github.com/dockchains/dockchain/ledger/ledgertest"
 	"github.com/dockchains/dockchain/ledger/witness"
@@ -106,11 +104,35 @@ func TestPowerCut(t *testing.T) {
 	c := newCutter(t)
 	for _, m := range c.marks {
 		for _, at := range m.cuts() {
-			c.resume(t, m, c.disk.cut(at, false))
+			c.resume(t, m, c.disk.cut(wal, at, false))
 			if at > m.begin+page {
-				c.resume(t, m, c.disk.cut(at, true))
+				c.resume(t, m, c.disk.cut(wal, at, true))
 			}
 		}
+	}
+}
+
+// TestPowerCutInValues cuts the log of large values, which is synced before the
+// write-ahead log points into it.
+func TestPowerCutInValues(t *testing.T) {
+	t.Parallel()
+	c := newCutter(t)
+	n := 0
+	for _, m := range c.marks {
+		if m.values.end == m.values.begin {
+			continue
+		}
+		before := c.disk.cut(wal, m.begin, false)
+		for _, at := range m.values.cuts() {
+			n++
+			c.resume(t, m, before.cut(values, at, false))
+			if at > m.values.begin+page {
+				c.resume(t, m, before.cut(values, at, true))
+			}
+		}
+	}
+	if n == 0 {
+		t.Error("no step wrote a large value")
 	}
 }
 
@@ -126,14 +148,18 @@ type cutter struct {
 
 // mark is a step of the history.
 type mark struct {
-	step       int
-	begin, end int // of the log on the disk, in bytes
-	script     *ledgertest.Script
-	told       uint64 // by the witness, before the step
+	step   int
+	span        // of the write-ahead log
+	values span // of the log of large values
+	script *ledgertest.Script
+	told   uint64 // by the witness, before the step
 }
 
+// span is what a step wrote of a file, in bytes.
+type span struct{ begin, end int }
+
 // cuts are the ends of the step's writing, and some places between.
-func (m mark) cuts() []int {
+func (m span) cuts() []int {
 	if testing.Short() {
 		return []int{m.begin, (m.begin + m.end) / 2}
 	}
@@ -152,12 +178,13 @@ func newCutter(t *testing.T) *cutter {
 	s := openAt(t, dir)
 	script := ledgertest.NewScript(t, s.Ledgers())
 	c := &cutter{twins: newTwins(t, 97, script.Steps()+2)}
-	end := logEnd(t, dir)
+	end, valuesEnd := logEnd(t, dir, wal), logEnd(t, dir, values)
 	for step := range script.Steps() {
-		m := mark{step: step, begin: end, script: script.Over(t, s.Ledgers()), told: uint64(step)}
+		m := mark{step: step, script: script.Over(t, s.Ledgers()), told: uint64(step)}
+		m.begin, m.values.begin = end, valuesEnd
 		c.do(t, s, script, step)
-		end = logEnd(t, dir)
-		m.end = end
+		end, valuesEnd = logEnd(t, dir, wal), logEnd(t, dir, values)
+		m.end, m.values.end = end, valuesEnd
 		c.marks = append(c.marks, m)
 	}
 	c.disk = readImage(t, dir)
@@ -183,6 +210,9 @@ func (c *cutter) do(t *testing.T, s *Store, script *ledgertest.Script, step int)
 	if step%10 == 1 && !testing.Short() {
 		commitLarge(t, s, uint64(step/10))
 	}
+	if step%6 == 3 && !testing.Short() {
+		replaceLarge(t, s, uint64(step/6))
+	}
 }
 
 // resume opens what a cut in a step left, looks at it and goes on.
@@ -197,62 +227,17 @@ func (c *cutter) resume(t *testing.T, m mark, disk image) {
 	script.Check()
 	c.twins.remembers(t, s.Witness(), m.told)
 	checkLarge(t, s)
+	checkReplaced(t, s, m.replaced())
 	c.do(t, s, script, m.step)
 	script.Check()
 	c.twins.remembers(t, s.Witness(), m.told+1)
 	checkLarge(t, s)
+	checkReplaced(t, s, (&mark{step: m.step + 1}).replaced())
 	if err := errors.Join(s.Close(), os.RemoveAll(dir)); err != nil {
 		t.Fatal(err)
 	}
 	if t.Failed() {
 		t.Fatalf("that was step %d, with %d of the bytes %d to %d", m.step, disk.end(), m.begin, m.end)
-	}
-}
-
-// largeItems is how many items of a state change at once, together more than a
-// transaction of Badger takes.
-const largeItems = maxDirect + 100
-
-func largeValue(n uint64) []byte { return fmt.Appendf(nil, "%0600d", n) }
-
-// commitLarge makes a log one entry longer, of n, unless it is: all of its state
-// changes.
-func commitLarge(t testing.TB, s *Store, n uint64) {
-	t.Helper()
-	l, id := s.Ledgers(), author("large")
-	if h, err := l.Head(id); err == nil && h.Size > n {
-		return
-	}
-	changes := make([]ledger.Item, largeItems)
-	for i := range changes {
-		changes[i] = ledger.Item{Key: fmt.Sprintf("tag/%05d", i), Value: largeValue(n)}
-	}
-	hashes := make([]tlog.Hash, tlog.StoredHashCount(int64(n)+1)-tlog.StoredHashCount(int64(n)))
-	head := ledger.Head{Author: id, Size: n + 1, Checkpoint: fmt.Append(nil, "note ", n)}
-	if err := l.Commit(t.Context(), id, n, [][]byte{fmt.Append(nil, n)}, hashes, changes, head); err != nil {
-		t.Fatalf("committing a large change: %v", err)
-	}
-}
-
-// checkLarge wants the state of that log to be that of its head.
-func checkLarge(t testing.TB, s *Store) {
-	t.Helper()
-	l, id := s.Ledgers(), author("large")
-	items, err := l.States(id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, err := l.Head(id)
-	if errors.Is(err, ledger.ErrUnknownAuthor) && len(items) == 0 {
-		return
-	}
-	if err != nil || len(items) != largeItems {
-		t.Fatalf("%d items of a state, want %d: %v", len(items), largeItems, err)
-	}
-	for _, it := range items {
-		if !bytes.Equal(it.Value, largeValue(h.Size-1)) {
-			t.Fatalf("%s is not that of entry %d", it.Key, h.Size-1)
-		}
 	}
 }
 
@@ -318,12 +303,18 @@ func readFile(path string) (file, error) {
 	return file{data[:tail+len(bytes.TrimRight(data[tail:], "\x00"))], info.Size()}, nil
 }
 
-// logEnd is how far the write-ahead log in a directory is written.
-func logEnd(t testing.TB, dir string) int {
+// The files that a power cut may leave short, by their endings.
+const (
+	wal    = ".mem"  // the write-ahead log
+	values = ".vlog" // values of 1 KiB and more
+)
+
+// logEnd is how far the log with an ending in a directory is written.
+func logEnd(t testing.TB, dir, ending string) int {
 	t.Helper()
-	logs, err := filepath.Glob(filepath.Join(dir, "records", "*.mem"))
+	logs, err := filepath.Glob(filepath.Join(dir, "records", "*"+ending))
 	if err != nil || len(logs) != 1 {
-		t.Fatalf("%d write-ahead logs, want one: %v", len(logs), err)
+		t.Fatalf("%d logs of %s, want one: %v", len(logs), ending, err)
 	}
 	f, err := readFile(logs[0])
 	if err != nil {
@@ -332,10 +323,10 @@ func logEnd(t testing.TB, dir string) int {
 	return len(f.data)
 }
 
-// log is the name of the write-ahead log.
-func (im image) log() string {
+// name is that of the log with an ending.
+func (im image) name(ending string) string {
 	for name := range im {
-		if filepath.Ext(name) == ".mem" {
+		if filepath.Ext(name) == ending {
 			return name
 		}
 	}
@@ -343,21 +334,21 @@ func (im image) log() string {
 }
 
 // end is how far the write-ahead log is written.
-func (im image) end() int { return len(im[im.log()].data) }
+func (im image) end() int { return len(im[im.name(wal)].data) }
 
-// cut is the disk with so much of the write-ahead log, less the last whole page
-// but one if a page is missing.
-func (im image) cut(at int, hole bool) image {
+// cut is the disk with so much of a log, less the last whole page but one if a
+// page is missing.
+func (im image) cut(ending string, at int, hole bool) image {
 	out := image{}
 	for name, f := range im {
 		out[name] = f
 	}
-	f := im[im.log()]
+	f := im[im.name(ending)]
 	f.data = bytes.Clone(f.data[:min(at, len(f.data))])
 	if hole {
 		clear(f.data[at-page : at-page/2])
 	}
-	out[im.log()] = f
+	out[im.name(ending)] = f
 	return out
 }
 

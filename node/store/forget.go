@@ -16,7 +16,7 @@ const forgetPrefix = "ledger/forget/"
 // remnants are the prefixes of what is left of a log without its head.
 func remnants(author ledger.AuthorID) []string {
 	var out []string
-	for _, p := range []string{leafPrefix, hashPrefix, itemPrefix, redoPrefix} {
+	for _, p := range []string{leafPrefix, hashPrefix, itemPrefix, redoPrefix, swapPrefix} {
 		out = append(out, p+string(author)+"/")
 	}
 	return out
@@ -46,12 +46,16 @@ func (s *Store) forgetHead(author ledger.AuthorID) error {
 		if err != nil {
 			return err
 		}
-		for _, prefix := range []string{headPrefix, faultPrefix, usagePrefix, stagePrefix, targetPrefix, replacedPrefix} {
+		swapping, err := exists(txn, swappingPrefix+string(author))
+		if err != nil {
+			return err
+		}
+		for _, prefix := range []string{headPrefix, faultPrefix, usagePrefix, stagePrefix, targetPrefix, replacedPrefix, swappingPrefix} {
 			if err := txn.Delete([]byte(prefix + string(author))); err != nil {
 				return err
 			}
 		}
-		if !there {
+		if !there && !swapping {
 			return nil
 		}
 		return txn.Set([]byte(forgetPrefix+string(author)), nil)

@@ -43,7 +43,7 @@ func (s *Store) PutHeld(h Held) error {
 
 // DeleteHeld removes an image from the stock. One that is not there is no error.
 func (s *Store) DeleteHeld(infohash string) error {
-	return s.update(func(txn *badger.Txn) error { return txn.Delete([]byte(heldPrefix + infohash)) })
+	return s.delete(func(txn *badger.Txn) error { return txn.Delete([]byte(heldPrefix + infohash)) })
 }
 
 // AllHeld lists the stock by infohash.

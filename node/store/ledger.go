@@ -30,9 +30,11 @@ const (
 	faultPrefix = "ledger/fault/" // + author -> kind, newline, entries that stand, newline, evidence
 
 	// What was replaced at its end is noted for good, for whoever folded the log
-	// into something. While a large one is replaced, it is dropped, items last.
+	// into something. What is too much for one transaction is written to swap before,
+	// and moved while there is no head but that in swapping.
 	replacedPrefix = "ledger/replaced/" // + author -> empty
-	droppedPrefix  = "ledger/dropped/"  // + author -> empty: the items are those of a log that is gone
+	swapPrefix     = "ledger/swap/"     // + author + "/leaf/" or "/hash/" + number -> as above
+	swappingPrefix = "ledger/swapping/" // + author -> as the head
 
 	// Leaves and hashes beyond the head, up to this size, are staged.
 	stagePrefix  = "ledger/stage/"  // + author -> size, bytes (8 bytes each, big-endian)

@@ -17,6 +17,9 @@ import (
 // file itself stays: removing it would let two processes hold two locks.
 type dirLock struct{ f *os.File }
 
+// locks says that lockDir keeps other processes out.
+const locks = true
+
 func lockDir(dir string) (*dirLock, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

@@ -12,8 +12,10 @@ import (
 )
 
 // Replace implements ledger.Store. What fits into one transaction is replaced by
-// one; a larger log is dropped first and written again, so that a crash in between
-// leaves an author who is unknown, and not a mixture of two logs.
+// one. More is written beside the log first; then one transaction makes the author
+// unknown and says what is to be moved, so that nobody sees a mixture of two logs,
+// and the last one names the new head. A crash before the first leaves the log as it
+// was, one after it is made up for by the next Open.
 func (l Ledgers) Replace(ctx context.Context, author ledger.AuthorID, was ledger.Head, first uint64, leaves [][]byte, hashes []tlog.Hash, changes []ledger.Item, head ledger.Head) error {
 	g, end, err := l.alone(ctx, author)
 	if err != nil {
@@ -49,9 +51,7 @@ func (g *groupWrite) replace(r *commit, was ledger.Head) error {
 		changed[it.Key] = it.Value
 	}
 	if g.isLarge(r, changed) {
-		if changed, err = g.drop(r.author, changed); err != nil {
-			return err
-		}
+		return g.swap(r, changed)
 	}
 	g.heads[r.author], g.changes[r.author] = r.head, changed
 	if err := errors.Join(g.unstage(r.author), g.set(replacedPrefix+string(r.author), nil)); err != nil {
@@ -60,7 +60,7 @@ func (g *groupWrite) replace(r *commit, was ledger.Head) error {
 	if err := g.records(r); err != nil {
 		return err
 	}
-	return g.finishReplaced(r.author)
+	return g.finish()
 }
 
 // isLarge tells whether a replacement is too much for one transaction.
@@ -74,59 +74,101 @@ func (g *groupWrite) isLarge(r *commit, changed map[string][]byte) bool {
 	return bytes > roomBytes || count > roomRecords || len(changed) > maxDirect || weight(changed) > maxDirectBytes
 }
 
-// drop makes the author unknown, and gives the items to be written with the next
-// head: those that stay, as changed.
-func (g *groupWrite) drop(author ledger.AuthorID, changed map[string][]byte) (map[string][]byte, error) {
-	items := map[string][]byte{}
-	keys, err := g.keys(itemPrefix + string(author) + "/")
+// swap is replace for what is too much for one transaction.
+func (g *groupWrite) swap(r *commit, changed map[string][]byte) error {
+	if err := g.clear(swapPrefix + string(r.author) + "/"); err != nil { // what a crash left
+		return err
+	}
+	if err := g.spill(r.author, changed); err != nil {
+		return err
+	}
+	if err := g.recordsUnder(r, swapPrefix+string(r.author)+"/leaf/", swapPrefix+string(r.author)+"/hash/"); err != nil {
+		return err
+	}
+	if err := g.flush(); err != nil {
+		return err
+	}
+	if err := errors.Join(g.set(swappingPrefix+string(r.author), encodeHead(r.head)), g.delete(headPrefix+string(r.author))); err != nil {
+		return err
+	}
+	if err := g.flush(); err != nil {
+		return err
+	}
+	return g.finishSwap(r.author)
+}
+
+// finishSwap moves to its place what swap wrote beside a log. A crash anywhere in
+// it is made up for by doing it again.
+func (g *groupWrite) finishSwap(author ledger.AuthorID) error {
+	beside := swapPrefix + string(author) + "/"
+	for from, to := range map[string]string{beside + "leaf/": leafPrefix + string(author) + "/", beside + "hash/": hashPrefix + string(author) + "/"} {
+		keys, err := g.keys(from)
+		if err != nil {
+			return err
+		}
+		for _, key := range keys {
+			value, err := getBytes(g.txn, from+key)
+			if err != nil {
+				return err
+			}
+			if err := g.set(to+key, value); err != nil {
+				return err
+			}
+		}
+	}
+	if err := g.flush(); err != nil {
+		return err
+	}
+	head, err := getBytes(g.txn, swappingPrefix+string(author))
 	if err != nil {
-		return nil, err
-	}
-	for _, key := range keys {
-		if items[key], err = getBytes(g.txn, itemPrefix+string(author)+"/"+key); err != nil {
-			return nil, err
-		}
-	}
-	if err := errors.Join(g.set(droppedPrefix+string(author), nil), g.delete(headPrefix+string(author))); err != nil {
-		return nil, err
-	}
-	if err := g.flush(); err != nil {
-		return nil, err
-	}
-	if err := g.clear(itemPrefix + string(author) + "/"); err != nil {
-		return nil, err
-	}
-	for key, value := range changed {
-		if value == nil {
-			delete(items, key)
-		} else {
-			items[key] = value
-		}
-	}
-	return items, g.flush()
-}
-
-func (g *groupWrite) finishReplaced(author ledger.AuthorID) error {
-	if err := g.delete(droppedPrefix + string(author)); err != nil {
 		return err
 	}
-	return g.finish()
-}
-
-// clearDropped removes what a crash left of the items of a log that was dropped,
-// before an author who is unknown begins anew.
-func (g *groupWrite) clearDropped(author ledger.AuthorID) error {
-	dropped, err := exists(g.txn, droppedPrefix+string(author))
-	if err != nil || !dropped {
-		return err
-	}
-	if err := g.clear(itemPrefix + string(author) + "/"); err != nil {
+	err = errors.Join(
+		g.set(headPrefix+string(author), head), g.set(replacedPrefix+string(author), nil), g.set(applyPrefix+string(author), nil),
+		g.unstage(author), g.delete(swappingPrefix+string(author)),
+	)
+	if err != nil {
 		return err
 	}
 	if err := g.flush(); err != nil {
 		return err
 	}
-	return g.delete(droppedPrefix + string(author))
+	if err := g.clear(beside); err != nil {
+		return err
+	}
+	return g.flush()
+}
+
+// resumeSwap finishes a replacement that failed on the way, for want of room, and
+// returns the size of the log then; 0 where there is none.
+func (g *groupWrite) resumeSwap(author ledger.AuthorID) (uint64, error) {
+	if there, err := exists(g.txn, swappingPrefix+string(author)); err != nil || !there {
+		return 0, err
+	}
+	if err := g.finishSwap(author); err != nil {
+		return 0, err
+	}
+	return size(g.txn, author)
+}
+
+// finishSwaps does so for every log that a crash left half replaced, and removes
+// what was written beside others.
+func (s *Store) finishSwaps() error {
+	g := newGroupWrite(s.db)
+	defer func() { g.txn.Discard() }()
+	authors, err := g.keys(swappingPrefix)
+	if err != nil {
+		return err
+	}
+	for _, author := range authors {
+		if err := g.finishSwap(ledger.AuthorID(author)); err != nil {
+			return fmt.Errorf("replacing the log of %s: %w", author, err)
+		}
+	}
+	if err := g.clear(swapPrefix); err != nil {
+		return err
+	}
+	return g.flush()
 }
 
 // Refolded lists the authors whose logs did not only grow here: parts of them

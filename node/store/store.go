@@ -78,6 +78,7 @@ type Store struct {
 	use    sync.RWMutex // read-locked by hold, so that Close takes nothing from under a reader
 	closed bool         // under use
 
+	buckets buckets
 	writing sync.Mutex // held by calls that read before they write, so that two of them do not cross
 }
 
@@ -105,6 +106,9 @@ func Open(dir string, log *slog.Logger) (_ *Store, err error) {
 		return nil, err
 	}
 	if err := s.finishForgetAll(); err != nil {
+		return nil, err
+	}
+	if err := s.finishSwaps(); err != nil {
 		return nil, err
 	}
 	s.commits = newCommitter(s.db, func() error { return room(dir) })
@@ -145,7 +149,8 @@ func (s *Store) hold() (release func()) {
 func badgerOptions(dir string, log *slog.Logger) badger.Options {
 	return badger.DefaultOptions(dir).
 		WithSyncWrites(true).
-		WithDetectConflicts(false). // Store.writing and the committer order what reads before it writes
+		WithValueThreshold(1 << 10). // entries are written once, into the value log, and not again with every compaction
+		WithDetectConflicts(false).  // Store.writing and the committer order what reads before it writes
 		WithMemTableSize(16 << 20).
 		WithNumMemtables(2).
 		WithNumCompactors(2).
@@ -154,6 +159,7 @@ func badgerOptions(dir string, log *slog.Logger) badger.Options {
 		WithIndexCacheSize(16 << 20).
 		WithCompression(options.Snappy).
 		WithMetricsEnabled(false).
+		WithBypassLockGuard(locks). // its lock outlives it where a child is being forked, see dirLock.release
 		WithLogger(badgerLog{log})
 }
 

@@ -123,3 +123,49 @@ func torrent(txn *badger.Txn, infohash string) (Torrent, error) {
 	}
 	return Torrent{infohash, info, r.Digest, r.Kind, r.Size}, nil
 }
+
+// AllTorrents lists the torrents by infohash, without their info dictionaries.
+func (s *Store) AllTorrents() ([]Torrent, error) {
+	var all []Torrent
+	err := s.view(func(txn *badger.Txn) error {
+		for ih, item := range each(txn, torrentPrefix, "", true) {
+			var r torrentRecord
+			if err := item.Value(func(b []byte) error { return decode(torrentPrefix+ih, b, &r) }); err != nil {
+				return err
+			}
+			all = append(all, Torrent{Infohash: ih, Digest: r.Digest, Kind: r.Kind, Size: r.Size})
+		}
+		return nil
+	})
+	return all, err
+}
+
+// DeleteTorrents forgets torrents, each as a whole. What is not there is no error.
+func (s *Store) DeleteTorrents(ts ...Torrent) error {
+	const step = 256 // in one transaction
+	for ; len(ts) > 0; ts = ts[min(step, len(ts)):] {
+		err := s.delete(func(txn *badger.Txn) error {
+			for _, t := range ts[:min(step, len(ts))] {
+				if err := deleteTorrent(txn, t); err != nil {
+					return fmt.Errorf("forgetting torrent %s: %w", t.Infohash, err)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func deleteTorrent(txn *badger.Txn, t Torrent) error {
+	errs := []error{txn.Delete([]byte(torrentPrefix + t.Infohash)), txn.Delete([]byte(infoPrefix + t.Infohash))}
+	of, err := getBytes(txn, torrentOf(t.Kind, t.Digest))
+	if err == nil && string(of) == t.Infohash {
+		errs = append(errs, txn.Delete([]byte(torrentOf(t.Kind, t.Digest))))
+	} else if !errors.Is(err, ErrNotFound) {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

@@ -37,6 +37,18 @@ type Source interface {
 	Stat(d digest.Digest) (int64, error)
 }
 
+// Arriving is a Source of an image that is still on its way. Its documents and
+// configs are here.
+type Arriving interface {
+	Source
+	// Arrive opens a blob, to be read while it arrives. Not all of its bytes come
+	// if it is not what its digest says.
+	Arrive(d digest.Digest) (io.ReadCloser, error)
+	// Accepted waits until the image is here and found good. What is written of it
+	// is not ended before, and never if it returns an error.
+	Accepted() error
+}
+
 // Blobs is the blob store as this package uses it. It must be safe for
 // concurrent use.
 type Blobs interface {
@@ -92,27 +104,40 @@ func putDocument(ctx context.Context, dst Blobs, mediaType string, b []byte) (im
 // copyVerified writes blob d of src to w and fails with ErrCorrupt when the
 // store's file is not that blob any more. What was written by then is garbage.
 func copyVerified(ctx context.Context, w io.Writer, src Source, d image.Descriptor, m *meter) error {
-	f, err := src.Open(d.Digest)
+	f, size, err := openBlob(src, d)
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", d.Digest, err)
 	}
 	defer f.Close()
-	fi, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("reading %s: %w", d.Digest, err)
-	}
 	v := d.Digest.Verifier()
 	r := m.reader(ctx, d.Digest.String(), d.Size, io.LimitReader(f, d.Size))
-	if fi.Size() == d.Size {
+	if size == d.Size {
 		if _, err := copyAll(io.MultiWriter(w, v), r); err != nil {
 			return fmt.Errorf("copying %s: %w", d.Digest, err)
 		}
 	}
-	if fi.Size() != d.Size || !v.Verified() {
+	if size != d.Size || !v.Verified() {
 		return fmt.Errorf("copying %s: %w", d.Digest, ErrCorrupt)
 	}
 	r.finish()
 	return nil
+}
+
+// openBlob opens a blob and tells its size, which is taken from d while it arrives.
+func openBlob(src Source, d image.Descriptor) (io.ReadCloser, int64, error) {
+	if a, ok := src.(Arriving); ok {
+		f, err := a.Arrive(d.Digest)
+		return f, d.Size, err
+	}
+	f, err := src.Open(d.Digest)
+	if err != nil {
+		return nil, 0, err
+	}
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return f, fi.Size(), nil
 }
 
 // copyAll is io.Copy with a buffer that suits disks.

@@ -24,17 +24,20 @@ func TestHostileArchives(t *testing.T) {
 		change func(files []tarFile) []tarFile
 		want   error
 	}{
-		"name leads out":          {add(tarFile{name: "../../etc/passwd", body: "x"}), ErrBadArchive},
-		"name leads out and back": {add(tarFile{name: "a/../../b", body: "x"}), ErrBadArchive},
-		"absolute name":           {add(tarFile{name: "/etc/passwd", body: "x"}), ErrBadArchive},
-		"backslashes":             {add(tarFile{name: `..\..\boot.ini`, body: "x"}), ErrBadArchive},
-		"link leads out":          {add(tarFile{name: "x", kind: tar.TypeSymlink, link: "../etc/passwd"}), ErrBadArchive},
-		"absolute link":           {add(tarFile{name: "x", kind: tar.TypeSymlink, link: "/etc/passwd"}), ErrBadArchive},
-		"hard link leads out":     {add(tarFile{name: "x", kind: tar.TypeLink, link: "../x"}), ErrBadArchive},
-		"device":                  {add(tarFile{name: "x", kind: tar.TypeBlock}), ErrBadArchive},
-		"pipe":                    {add(tarFile{name: "x", kind: tar.TypeFifo}), ErrBadArchive},
-		"a file twice":            {add(tarFile{name: "manifest.json", body: "[]"}), ErrAmbiguous},
-		"a file and a link":       {add(tarFile{name: "./manifest.json", kind: tar.TypeSymlink, link: "x"}), ErrAmbiguous},
+		"CVE-2021-21272 name leads out":      {add(tarFile{name: "../../etc/passwd", body: "x"}), ErrBadArchive},
+		"name leads out and back":            {add(tarFile{name: "a/../../b", body: "x"}), ErrBadArchive},
+		"absolute name":                      {add(tarFile{name: "/etc/passwd", body: "x"}), ErrBadArchive},
+		"backslashes":                        {add(tarFile{name: `..\..\boot.ini`, body: "x"}), ErrBadArchive},
+		"CVE-2018-15664 link leads out":      {add(tarFile{name: "x", kind: tar.TypeSymlink, link: "../etc/passwd"}), ErrBadArchive},
+		"absolute link":                      {add(tarFile{name: "x", kind: tar.TypeSymlink, link: "/etc/passwd"}), ErrBadArchive},
+		"CVE-2020-26279 hard link leads out": {add(tarFile{name: "x", kind: tar.TypeLink, link: "../x"}), ErrBadArchive},
+		"CVE-2018-15664 a file through a link": {func(files []tarFile) []tarFile {
+			return append(files, tarFile{name: "x", kind: tar.TypeSymlink, link: "/etc"}, tarFile{name: "x/passwd", body: "x"})
+		}, ErrBadArchive},
+		"device":            {add(tarFile{name: "x", kind: tar.TypeBlock}), ErrBadArchive},
+		"pipe":              {add(tarFile{name: "x", kind: tar.TypeFifo}), ErrBadArchive},
+		"a file twice":      {add(tarFile{name: "manifest.json", body: "[]"}), ErrAmbiguous},
+		"a file and a link": {add(tarFile{name: "./manifest.json", kind: tar.TypeSymlink, link: "x"}), ErrAmbiguous},
 		"layer is a ring of links": {replaceBody("1/layer.tar", func(f *tarFile) {
 			*f = tarFile{name: f.name, kind: tar.TypeSymlink, link: "layer.tar"}
 		}), ErrBadArchive},
@@ -197,7 +200,7 @@ func TestBombsAreDefused(t *testing.T) {
 	assertEmpty(t, dst)
 }
 
-func TestEndlessInput(t *testing.T) {
+func TestEndlessInputCVE202325153(t *testing.T) {
 	t.Parallel()
 	var header bytes.Buffer
 	w := tar.NewWriter(&header)

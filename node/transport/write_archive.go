@@ -67,6 +67,11 @@ func writeArchive(ctx context.Context, w io.Writer, root image.Descriptor, refNa
 			return err
 		}
 	}
+	if p, ok := src.(Arriving); ok {
+		if err := p.Accepted(); err != nil {
+			return err
+		}
+	}
 	return a.tar.Close()
 }
 

@@ -39,7 +39,7 @@ func (t zstdTwin) copy(ctx context.Context, w io.Writer, src Source) (int64, err
 }
 
 func (t zstdTwin) decompress(ctx context.Context, w io.Writer, src Source) (int64, error) {
-	f, err := src.Open(t.layer.Digest)
+	f, _, err := openBlob(src, t.layer)
 	if err != nil {
 		return 0, err
 	}

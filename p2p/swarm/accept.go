@@ -11,27 +11,26 @@ import (
 )
 
 const (
-	// maxVisitors bounds accepted connections, all together.
-	maxVisitors = 512
 	// maxPerVisitor bounds those of one peer, or of one IP address.
 	maxPerVisitor = 64
 )
 
 // A gate counts who is connected.
 type gate struct {
+	most     int // accepted connections, all together
 	mu       sync.Mutex
 	visitors map[string]int
 	total    int
 	greeting int
 }
 
-func newGate() *gate { return &gate{visitors: map[string]int{}} }
+func newGate(most int) *gate { return &gate{most: most, visitors: map[string]int{}} }
 
 // enter admits a visitor who has not said yet what it wants.
 func (g *gate) enter(who string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.greeting >= maxGreeting || g.total >= maxVisitors || g.visitors[who] >= maxPerVisitor {
+	if g.greeting >= maxGreeting || g.total >= g.most || g.visitors[who] >= maxPerVisitor {
 		return false
 	}
 	g.greeting++
@@ -72,10 +71,11 @@ func (v *visit) Close() error {
 // the torrent it names, and serves it. It returns as soon as the stream is
 // handed over or closed, at the latest when the peer took too long to speak.
 func (s *Swarm) Accept(from string, c net.Conn) {
-	if !validPeer(from) || !s.gate.enter(from) {
+	if !validPeer(from) || !s.admit(from) {
 		_ = c.Close()
 		return
 	}
+	c = s.meter(c, true)
 	v := &visit{Conn: c, leave: func() { s.gate.leave(from) }}
 	greeted, err := s.greet(from, v)
 	s.gate.greeted()
@@ -87,13 +87,25 @@ func (s *Swarm) Accept(from string, c net.Conn) {
 	s.inbox.put(greeted)
 }
 
+// admit lets a visitor in, unless the swarm is paused or full.
+func (s *Swarm) admit(who string) bool {
+	if s.paused.Load() {
+		return false
+	}
+	if !s.gate.enter(who) {
+		s.refused.Add(1)
+		return false
+	}
+	return true
+}
+
 var errNotHere = errors.New("torrent is not here")
 
 func (s *Swarm) greet(from string, v *visit) (net.Conn, error) {
 	if err := v.SetDeadline(time.Now().Add(greetTimeout)); err != nil {
 		return nil, fmt.Errorf("setting deadline: %w", err)
 	}
-	ih, err := readPreamble(v)
+	ih, reader, err := readPreamble(v)
 	if err != nil {
 		s.cfg.Observe(from, Event{Kind: complaint(err)})
 		return nil, err
@@ -104,8 +116,11 @@ func (s *Swarm) greet(from string, v *visit) (net.Conn, error) {
 	if !s.load(ih) {
 		return nil, fmt.Errorf("%s: %w", ih, errNotHere)
 	}
-	addr := peerAddr{ih, from}
-	return &conn{Conn: v, r: s.guard(v, addr), remote: addr}, nil
+	w := s.newWire(v, peerAddr{ih, from})
+	if reader {
+		w.reader = 0
+	}
+	return w, nil
 }
 
 // complaint tells a peer that said nothing from one that said nonsense.
@@ -117,16 +132,14 @@ func complaint(err error) Kind {
 }
 
 // guard watches what a peer of ours sends.
-func (s *Swarm) guard(r io.Reader, addr peerAddr) io.Reader {
-	return &frameGuard{
-		r: r, ih: addr.ih,
-		complain: func(k Kind) { s.cfg.Observe(addr.peer, Event{Kind: k, Infohash: addr.ih}) },
-		heard: func() {
+func (s *Swarm) guard(r io.Reader, addr peerAddr) *frameGuard {
+	return newFrameGuard(r, addr.ih,
+		func(k Kind) { s.cfg.Observe(addr.peer, Event{Kind: k, Infohash: addr.ih}) },
+		func() {
 			if f := s.fetchOf(addr.ih); f != nil {
 				f.crowd.heard(addr.peer)
 			}
-		},
-	}
+		})
 }
 
 // acceptTCP takes connections of ordinary clients.
@@ -153,10 +166,11 @@ func (s *Swarm) acceptTCP(ctx context.Context) error {
 
 func (s *Swarm) welcome(c net.Conn) {
 	who, _, err := net.SplitHostPort(c.RemoteAddr().String())
-	if err != nil || !s.gate.enter(who) {
+	if err != nil || !s.admit(who) {
 		_ = c.Close()
 		return
 	}
+	c = s.meter(c, false)
 	v := &visit{Conn: c, leave: func() { s.gate.leave(who) }}
 	_ = v.SetDeadline(time.Now().Add(greetTimeout))
 	ih, named, r, err := peekHandshake(v)
@@ -165,5 +179,5 @@ func (s *Swarm) welcome(c net.Conn) {
 		_ = v.Close()
 		return
 	}
-	s.inbox.put(&conn{Conn: v, r: r, remote: c.RemoteAddr()})
+	s.inbox.put(s.newInlet(v, r, c.RemoteAddr(), c.RemoteAddr().String()))
 }

@@ -3,7 +3,7 @@ package swarm
 import (
 	"context"
 	"errors"
-	"net"
+	"slices"
 	"time"
 
 	"github.com/anacrolix/torrent"
@@ -12,6 +12,10 @@ import (
 	"github.com/anacrolix/torrent/storage"
 	"golang.org/x/time/rate"
 )
+
+// stealGrace is how long a request stays with one peer before another may be asked
+// instead. With less, much is sent twice in a large herd.
+const stealGrace = time.Second
 
 func chunkSize(n int) pp.Integer { return pp.Integer(n) }
 
@@ -35,12 +39,12 @@ func (s *Swarm) newClient() (*torrent.Client, error) {
 	cfg.HandshakesTimeout = greetTimeout
 	cfg.NominalDialTimeout, cfg.MinDialTimeout = greetTimeout, greetTimeout/2
 	cfg.DialRateLimiter = rate.NewLimiter(rate.Inf, 0)
-	cfg.StealRequestGrace = 300 * time.Millisecond
-	cfg.MaxAllocPeerRequestDataPerConn = 4 * nodeChunk
-	cfg.EstablishedConnsPerTorrent = maxConns
-	if n := s.cfg.UploadLimit; n > 0 {
-		cfg.UploadRateLimiter = rate.NewLimiter(rate.Limit(n), max(minUploadBurst, int(min(n/4, 64<<20))))
-	}
+	cfg.StealRequestGrace = stealGrace
+	cfg.MaxUnverifiedBytes = 0 // or pieces that nobody is known to have use it up
+	cfg.MaxAllocPeerRequestDataPerConn = s.cfg.requestMemoryPerConn()
+	cfg.EstablishedConnsPerTorrent = s.cfg.ConnsPerTorrent
+	// The library's own limiter stays off: it serves whoever asks when a timer
+	// fires, knows no classes, and wants a burst of a whole request. See limiter.
 	cfg.DefaultStorage = noStorage{} // or it would open a database in the working directory
 	cfg.Callbacks = s.callbacks()
 
@@ -49,7 +53,7 @@ func (s *Swarm) newClient() (*torrent.Client, error) {
 		return nil, err
 	}
 	cl.AddDialer(streamDialer{s})
-	cl.AddDialer(&tcpDialer{net.Dialer{}})
+	cl.AddDialer(&tcpDialer{s: s})
 	cl.AddListener(s.inbox)
 	return cl, nil
 }
@@ -75,16 +79,24 @@ func (s *Swarm) callbacks() torrent.Callbacks {
 	return torrent.Callbacks{
 		ReceiveEncryptedHandshakeSkeys: s.knock,
 		PeerConnAdded: []func(*torrent.PeerConn){func(pc *torrent.PeerConn) {
-			if _, ours := parsePeerAddr(pc.RemoteAddr.String()); ours {
-				pc.LocalLtepProtocolMap = nodeExtensions()
-			}
-			if f := find(pc); f != nil {
+			f := find(pc)
+			pc.LocalLtepProtocolMap = s.extensions(pc, f != nil && f.shares())
+			if f != nil {
 				f.connected(pc)
 			}
 		}},
 		PeerConnClosed: func(pc *torrent.PeerConn) {
 			if f := find(pc); f != nil {
 				f.disconnected(pc)
+			}
+		},
+		ReadMessage: func(pc *torrent.PeerConn, m *pp.Message) {
+			s.pace(pc)
+			switch m.Type {
+			case pp.Have, pp.Bitfield, pp.HaveAll:
+				if f := find(pc); f != nil && !m.Keepalive {
+					f.company.heard(pc, m, s.inlets.from(pc.RemoteAddr.String()))
+				}
 			}
 		},
 		ReadExtendedHandshake: func(pc *torrent.PeerConn, d *pp.ExtendedHandshakeMessage) {
@@ -95,6 +107,9 @@ func (s *Swarm) callbacks() torrent.Callbacks {
 			}
 			if f := find(pc); f != nil {
 				f.extendedHandshake(pc, d)
+			}
+			if d.M[introductions] != 0 {
+				s.newcomer(pc)
 			}
 		},
 		PeerConnReadExtensionMessage: []func(torrent.PeerConnReadExtensionMessageEvent){
@@ -125,8 +140,15 @@ func (s *Swarm) knock(matches func(skey []byte) (more bool)) {
 	}
 }
 
-// nodeExtensions is what nodes speak among themselves beyond BEP 3 and 6:
-// metadata only.
-func nodeExtensions() *torrent.LocalLtepProtocolMap {
-	return &torrent.LocalLtepProtocolMap{Index: []pp.ExtensionName{pp.ExtensionNameMetadata}, NumBuiltin: 1}
+// extensions is what is spoken with a peer beyond BEP 3 and 6.
+func (s *Swarm) extensions(pc *torrent.PeerConn, share bool) *torrent.LocalLtepProtocolMap {
+	m := *pc.LocalLtepProtocolMap
+	m.Index = slices.Clone(m.Index)
+	if _, ours := parsePeerAddr(pc.RemoteAddr.String()); ours {
+		m = torrent.LocalLtepProtocolMap{Index: []pp.ExtensionName{pp.ExtensionNameMetadata, introductions}, NumBuiltin: 1}
+	}
+	if share {
+		m.Index = append(m.Index, shares)
+	}
+	return &m
 }

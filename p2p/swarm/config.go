@@ -18,6 +18,12 @@ type Config struct {
 	// dict and the files it is made of, all of them whole and verified. Nil:
 	// only what Seed was told is served.
 	Resolve func(ih Infohash) (info []byte, files []Source, ok bool)
+	// Card is what others must know of a peer of ours to dial it, for nodes that share
+	// a torrent introduce their visitors to one another; nil: no more than its id.
+	Card func(peer string) []byte
+	// Meet is told of a peer that another one introduced, before it is dialled; an
+	// error refuses it. Default: its id is enough.
+	Meet func(peer string, card []byte) error
 	// Observe hears what peers did, named by peer id or host:port. It is called
 	// from many goroutines and must not block. Nil: nobody listens.
 	Observe func(peer string, e Event)
@@ -34,11 +40,31 @@ type Config struct {
 	// Trackers are announce URLs, http, https or udp, for what Seed was told and
 	// for public fetches. Default: none.
 	Trackers []string
+	// LSD finds ordinary clients on the local network, and is found by them
+	// (BEP 14, multicast).
+	LSD bool
+	// LocalLinks lets trackers and web seeds of a Job be on this machine and in
+	// private networks. Those of Trackers may be anywhere.
+	LocalLinks bool
 	// PEX exchanges addresses of ordinary clients with ordinary clients.
 	PEX bool
 
-	// UploadLimit is the most bytes a second sent to all peers. Default 0: no limit.
+	// Limits are the rates that hold until SetLimits. Default: none.
+	Limits Limits
+	// UploadLimit is Limits.Upload in short. Default 0: no limit.
 	UploadLimit int64
+	// LoopbackIsLAN takes peers on this machine for the LAN; else they are limited
+	// as those far away.
+	LoopbackIsLAN bool
+	// Conns is the most connections, all together; those that come in may have two
+	// thirds of them. Default: 768.
+	Conns int
+	// ConnsPerTorrent is the most of one torrent. Default: 50.
+	ConnsPerTorrent int
+	// RequestMemory bounds the bytes of blocks that are read and not yet sent, over
+	// all connections: each has an equal part, between 256 KiB and 1 MiB. Default:
+	// 1 MiB for each of Conns.
+	RequestMemory int64
 	// Idle is how long a torrent that somebody asked for stays loaded after the
 	// last one left. Default: 2 minutes.
 	Idle time.Duration
@@ -54,15 +80,26 @@ const (
 	defaultMaxOpen = 512
 	defaultStall   = 20 * time.Second
 
-	// minUploadBurst must not be below the longest request of our own nodes.
-	minUploadBurst = 1 << 20
+	defaultConns           = 768
+	defaultConnsPerTorrent = 50
+
+	// A connection's part of RequestMemory must not be below the longest request of
+	// our own nodes.
+	minRequestMemory = maxChunk
+	maxRequestMemory = 4 * maxChunk
 )
 
 // Validate reports every problem of the configuration at once.
 func (c Config) Validate() error {
 	var errs []error
-	if c.UploadLimit < 0 {
-		errs = append(errs, errors.New("upload limit is negative"))
+	c = c.withDefaults()
+	if err := c.Limits.Validate(); err != nil {
+		errs = append(errs, err)
+	}
+	if c.Conns < 3 || c.ConnsPerTorrent < 1 || c.ConnsPerTorrent > c.Conns {
+		errs = append(errs, fmt.Errorf("%d connections, %d for a torrent: want at least 3 and 1, and no more for a torrent than in all", c.Conns, c.ConnsPerTorrent))
+	} else if c.RequestMemory < int64(c.Conns)*minRequestMemory {
+		errs = append(errs, fmt.Errorf("request memory of %d bytes: want at least %d for each of %d connections", c.RequestMemory, minRequestMemory, c.Conns))
 	}
 	if c.Idle < 0 || c.Stall < 0 || c.MaxOpen < 0 {
 		errs = append(errs, errors.New("idle, stall and max open must not be negative"))
@@ -95,13 +132,42 @@ func (c Config) withDefaults() Config {
 	if c.Stall == 0 {
 		c.Stall = defaultStall
 	}
+	if c.Limits.Upload == 0 {
+		c.Limits.Upload = c.UploadLimit
+	}
+	if c.Conns == 0 {
+		c.Conns = defaultConns
+	}
+	if c.ConnsPerTorrent == 0 {
+		c.ConnsPerTorrent = min(defaultConnsPerTorrent, c.Conns)
+	}
+	if c.RequestMemory == 0 {
+		c.RequestMemory = int64(c.Conns) * maxRequestMemory
+	}
 	if c.DHTListen == "" {
 		c.DHTListen = ":0"
+	}
+	if c.Card == nil {
+		c.Card = func(string) []byte { return nil }
+	}
+	if c.Meet == nil {
+		c.Meet = func(string, []byte) error { return nil }
 	}
 	if c.Observe == nil {
 		c.Observe = func(string, Event) {}
 	}
 	return c
+}
+
+// requestMemoryPerConn is a connection's part of RequestMemory.
+func (c Config) requestMemoryPerConn() int {
+	return int(min(c.RequestMemory/int64(c.Conns), maxRequestMemory))
+}
+
+// Budget is what the configuration allows, defaults filled in.
+func (c Config) Budget() (conns, perTorrent int, requestMemory int64) {
+	c = c.withDefaults()
+	return c.Conns, c.ConnsPerTorrent, int64(c.Conns) * int64(c.requestMemoryPerConn())
 }
 
 // A Source is one file of a torrent.

@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"sync"
@@ -15,6 +16,10 @@ const (
 	// maxContacts bounds the peers a fetch has heard of.
 	maxContacts = 500
 
+	// slowAfter is how long a peer may leave requests unanswered, at first, while
+	// others send.
+	slowAfter = 3 * time.Second
+
 	redialFirst = time.Second
 	redialMost  = 30 * time.Second
 	// redialHeard is redialMost for addresses that strangers named.
@@ -22,7 +27,7 @@ const (
 	// examineFor is how long a peer that is asked alone may send nothing before
 	// the next one is (Config.Stall if that is less), the first time; examineMost
 	// how long it has in all.
-	examineFor  = 3 * time.Second
+	examineFor  = time.Second
 	examineMost = time.Minute
 )
 
@@ -51,7 +56,9 @@ type contact struct {
 	info  bool      // and claims to have the info dict
 	next  time.Time // may be dialled again
 	wait  time.Duration
-	turns int // that it had alone, and brought nothing
+	turns int           // that it had alone, and brought nothing
+	intro int           // introductions it made
+	slow  time.Duration // what it may leave requests unanswered while others send
 }
 
 func newCrowd(f *fetch) *crowd {
@@ -99,6 +106,34 @@ func (c *crowd) heardOf(addr netip.AddrPort) {
 	c.contacts = append(c.contacts, ct)
 }
 
+// introduced makes a peer of ours known that another one named. Like addresses that
+// strangers named it may have to make room again.
+func (c *crowd) introduced(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byName[id] != nil || len(c.contacts) >= maxContacts && !c.forgetOne() {
+		return
+	}
+	ct := &contact{
+		name: id, addr: peerAddr{c.f.job.Infohash, id}, ours: true, heard: true,
+		conns: map[*torrent.PeerConn]bool{}, wait: redialFirst,
+	}
+	c.byName[id] = ct
+	c.contacts = append(c.contacts, ct)
+}
+
+// mayIntroduce says whether to listen to what a peer says of others, so many times.
+func (c *crowd) mayIntroduce(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ct := c.byName[name]
+	if ct == nil || ct.intro >= maxIntroductions {
+		return false
+	}
+	ct.intro++
+	return true
+}
+
 // forgetOne makes room for an address: the caller holds mu.
 func (c *crowd) forgetOne() bool {
 	worst := -1
@@ -139,7 +174,7 @@ func (c *crowd) hopeless() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, ct := range c.byName {
-		if !c.f.blame.isBanned(ct.name) {
+		if !c.f.blame.isBanned(ct.name) && !(ct.heard && ct.wait > redialMost) {
 			return false
 		}
 	}
@@ -291,6 +326,7 @@ func (c *crowd) round(now time.Time) {
 		}
 		hangUp(conns)
 	}
+	hangUp(c.slow(now))
 	c.rotate(now)
 	if due := c.due(now); len(due) > 0 {
 		c.f.t.AddPeers(due)
@@ -318,7 +354,7 @@ func (c *crowd) limit() int {
 	if c.alone {
 		return 1
 	}
-	return maxConns
+	return c.f.s.cfg.ConnsPerTorrent
 }
 
 // due are the peers to dial now, fewer when enough are connected.
@@ -332,8 +368,12 @@ func (c *crowd) due(now time.Time) []torrent.PeerInfo {
 		}
 	}
 	var out []torrent.PeerInfo
-	for _, ct := range c.contacts {
-		if connected+len(out) >= wantConns || c.alone && connected+len(out) >= 1 {
+	contacts := c.contacts
+	if c.alone {
+		contacts = c.byTurns()
+	}
+	for _, ct := range contacts {
+		if connected+len(out) >= min(wantConns, c.f.s.cfg.ConnsPerTorrent) || c.alone && connected+len(out) >= 1 {
 			break
 		}
 		if len(ct.conns) > 0 || now.Before(ct.next) || c.f.blame.isBanned(ct.name) {
@@ -346,53 +386,26 @@ func (c *crowd) due(now time.Time) []torrent.PeerInfo {
 	return out
 }
 
+// byTurns are the contacts in the order in which they are asked alone: those first
+// that sent something right before, then those that had fewer turns in vain.
+func (c *crowd) byTurns() []*contact {
+	credits := c.f.blame.credits()
+	out := slices.Clone(c.contacts)
+	slices.SortStableFunc(out, func(a, b *contact) int {
+		good := func(ct *contact) int {
+			if credits[ct.name] > 0 {
+				return 0
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(a.turns, b.turns), cmp.Compare(good(a), good(b)), cmp.Compare(a.wait, b.wait))
+	})
+	return out
+}
+
 func (ct *contact) redialMost() time.Duration {
 	if ct.heard {
 		return redialHeard
 	}
 	return redialMost
-}
-
-// silent are the peers of ours that hold what is missing and send none of it.
-func (c *crowd) silent(now time.Time) []*contact {
-	stall := c.f.s.cfg.Stall
-	c.mu.Lock()
-	var quiet []*contact
-	for _, ct := range c.byName {
-		if len(ct.conns) > 0 && ct.ours && now.Sub(ct.since) > stall && now.Sub(ct.last) > stall {
-			quiet = append(quiet, ct)
-		}
-	}
-	c.mu.Unlock()
-	return slices.DeleteFunc(quiet, func(ct *contact) bool {
-		return !slices.ContainsFunc(ct.open(c), c.f.promised)
-	})
-}
-
-// rotate ends the examination of a peer that brings nothing and lets the next
-// one have its turn.
-func (c *crowd) rotate(now time.Time) {
-	c.mu.Lock()
-	patience := min(examineFor, c.f.s.cfg.Stall)
-	if !c.alone || now.Sub(c.switched) < patience {
-		c.mu.Unlock()
-		return
-	}
-	var conns []*torrent.PeerConn
-	for _, ct := range c.byName {
-		// Twice as long each turn: it may be slow, not silent.
-		turn := min(patience<<min(ct.turns, 8), examineMost)
-		quiet := now.Sub(ct.last) > turn && now.Sub(ct.since) > turn
-		if len(ct.conns) == 0 || !quiet && now.Sub(ct.since) < examineMost {
-			continue
-		}
-		ct.turns++
-		c.switched = now
-		ct.next = now.Add(patience)
-		for pc := range ct.conns {
-			conns = append(conns, pc)
-		}
-	}
-	c.mu.Unlock()
-	hangUp(conns)
 }

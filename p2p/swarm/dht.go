@@ -176,3 +176,10 @@ func (s *Swarm) seeded() []Infohash {
 	}
 	return out
 }
+
+func (s *Swarm) isSeeded(ih Infohash) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.seeds[ih]
+	return ok
+}

@@ -28,13 +28,27 @@
 //
 //	"dcbt" 0x01 <20 bytes infohash>
 //
-// whereupon the accepting side opens the torrent if it has it (Config.Resolve)
+// or with 0x02 instead of 0x01 where somebody reads from its beginning what comes, whereupon the accepting side opens the torrent if it has it (Config.Resolve)
 // and plain BEP 3 follows: handshake, extension handshake (BEP 10), metadata
 // (BEP 9), fast extension (BEP 6). Requests between nodes are 256 KiB long.
 //
 // Ordinary BitTorrent clients come in through a plain TCP listener, mainline DHT
 // (BEP 5), trackers and peer exchange (BEP 11), each of which can be off. The
 // infohash of a plain handshake opens a torrent the same way. There is no uTP.
+//
+// Of an ordinary client that has everything the library learns piece by piece, so
+// that nodes which ask it at the same time ask for different pieces; they know each
+// other by the extension dc_share, to which no messages belong. See package superseed.
+//
+// # Limits
+//
+// All connections pass through token buckets, one for all peers and one for each
+// [Class] of them, both ways ([Limits]). What waits takes turns, so that every
+// connection gets the same; short messages pass before blocks as far as an eighth
+// of the rate carries them; a change is felt at once. The LAN is free of the rates
+// of all unless Limits.LimitLAN says otherwise. A rate holds within a few per cent
+// over each second: an idle bucket saves up 20 ms. Without a limit a message costs
+// a few atomic operations.
 //
 // # Partial downloads
 //

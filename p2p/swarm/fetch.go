@@ -6,14 +6,16 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/anacrolix/torrent"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/dockchains/dockchain/p2p/swarm/superseed"
 )
 
 const (
-	maxConns = 50
 	// tick paces progress, redialling and the search for silent peers.
 	tick = 200 * time.Millisecond
 )
@@ -25,9 +27,13 @@ type fetch struct {
 	t     *torrent.Torrent
 	blame *blame
 	crowd *crowd
-	began time.Time
+	// company is whom ordinary clients that have everything are shared with.
+	company *company
+	chunk   int64 // length of requests
+	began   time.Time
 
-	failed chan error // the first thing that ends the fetch
+	webs   atomic.Int32 // web seeds that are asked
+	failed chan error   // the first thing that ends the fetch
 	wake   chan struct{}
 
 	mu      sync.Mutex
@@ -90,16 +96,15 @@ func (s *Swarm) begin(job Job) (*fetch, error) {
 	s.fetchMu.Lock()
 	s.fetches[job.Infohash] = f
 	s.fetchMu.Unlock()
-	chunk := nodeChunk
-	if len(job.Addrs) > 0 || job.Public {
-		chunk = ordinaryChunk
-	}
 	f.t, _ = s.cl.AddTorrentOpt(torrent.AddTorrentOpts{
 		InfoHash:         [20]byte(job.Infohash),
 		InfoBytes:        job.Info,
-		ChunkSize:        chunkSize(chunk),
+		ChunkSize:        chunkSize(int(f.chunk)),
 		DeferStorageOpen: true,
 	})
+	if job.TakeOnly {
+		f.t.DisallowDataUpload()
+	}
 	f.t.SetOnWriteChunkError(func(err error) { f.fail(fmt.Errorf("writing download: %w", err)) })
 	s.open[job.Infohash] = &entry{t: f.t, touched: time.Now(), fetching: true}
 	return f, nil
@@ -112,9 +117,9 @@ func (s *Swarm) end(f *fetch, ok bool) {
 	ih := f.job.Infohash
 	e := s.open[ih]
 	if e == nil || e.t != f.t {
-		return // taken away by Unseed or Close
+		return // taken away by Close
 	}
-	if _, layer := algorithmOf(f.job.Name); !ok || !layer || s.closed {
+	if _, layer := algorithmOf(f.job.Name); !ok || !layer || s.closed || f.job.TakeOnly || e.unseeded {
 		s.drop(ih, e)
 		return
 	}
@@ -124,15 +129,21 @@ func (s *Swarm) end(f *fetch, ok bool) {
 
 func newFetch(s *Swarm, job Job) *fetch {
 	f := &fetch{
-		s:      s,
-		job:    job,
-		blame:  newBlame(),
-		began:  time.Now(),
-		failed: make(chan error, 1),
-		wake:   make(chan struct{}, 1),
-		meta:   newMetadata(job, time.Now()),
+		s:       s,
+		job:     job,
+		blame:   newBlame(),
+		company: newCompany(),
+		began:   time.Now(),
+		failed:  make(chan error, 1),
+		wake:    make(chan struct{}, 1),
+		meta:    newMetadata(job, time.Now()),
 	}
 	f.advance = f.began
+	f.chunk = nodeChunk
+	if job.ordinary() {
+		f.chunk = ordinaryChunk
+	}
+	f.webs.Store(int32(len(f.webSeeds())))
 	f.crowd = newCrowd(f)
 	f.blame.verified = func(peer string, n int64) {
 		s.cfg.Observe(peer, Event{Kind: Verified, Infohash: job.Infohash, Bytes: n})
@@ -182,12 +193,16 @@ func (j Job) check(info []byte) (*layout, error) {
 func (f *fetch) run(ctx context.Context) (Result, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	defer f.company.end()
 	var background sync.WaitGroup
 	defer background.Wait()
 	defer cancel()
 	background.Go(func() { f.patrol(ctx) })
-	if f.job.Public {
-		background.Go(func() { f.announce(ctx) })
+	background.Go(func() { f.announce(ctx) })
+	if f.job.Info == nil {
+		for _, base := range f.webSeeds() {
+			background.Go(func() { f.learnInfo(ctx, base) })
+		}
 	}
 
 	info, l, err := f.awaitInfo(ctx)
@@ -198,6 +213,7 @@ func (f *fetch) run(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	f.askWebSeeds(ctx, p, background.Go)
 	hashed := make(chan hashResult, 1)
 	alg, layer := algorithmOf(f.job.Name)
 	if layer {
@@ -254,21 +270,25 @@ func (f *fetch) start(ctx context.Context, l *layout) (*partial, error) {
 	f.meta, f.partial = nil, p
 	f.mu.Unlock()
 	f.crowd.examine(false)
+	me := f.s.cl.PeerID()
+	f.company.begin(l, string(me[:]))
 	if err := f.t.OpenStorage(ctx, p); err != nil {
 		_ = p.f.Close()
 		return nil, f.cause(ctx, err)
 	}
+	f.askNear()
 	f.t.DownloadAll()
 	return p, nil
 }
 
-func (f *fetch) progressed() {
+func (f *fetch) progressed(piece int) {
+	f.company.tell(func(s *superseed.Share, now time.Time) { s.Got(piece, now) })
 	f.mu.Lock()
 	f.advance = time.Now()
 	first := !f.begun
 	f.begun = true
 	f.mu.Unlock()
-	if first {
+	if first || f.job.Near != nil {
 		f.poke()
 	}
 }
@@ -340,5 +360,6 @@ func (f *fetch) result(info []byte, p *partial) Result {
 		Resumed:   resumed,
 		FromPeers: f.blame.credits(),
 		Files:     p.layout.files,
+		Have:      p.verifiedExtents(),
 	}
 }

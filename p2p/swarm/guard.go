@@ -2,7 +2,6 @@ package swarm
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -12,9 +11,8 @@ import (
 // errGarbage ends a connection whose peer breaks the wire protocol.
 var errGarbage = errors.New("peer broke the BitTorrent wire protocol")
 
-const handshakeSize = len(protocolHeader) + 8 + 2*len(Infohash{})
-
-const framePiece = 7
+// maxExtended bounds the payload of an extension's message.
+const maxExtended = 32 << 10
 
 // frameLimits are the longest payloads, type byte included, of the messages
 // nodes send each other, by message type (BEP 3, 5, 6, 10).
@@ -25,12 +23,12 @@ var frameLimits = [...]struct {
 	4:  {5, 5},                         // have
 	5:  {1, 1 + MaxInfo/20/8},          // bitfield
 	6:  {13, 13},                       // request
-	7:  {10, 9 + nodeChunk},            // piece
+	7:  {10, 9 + maxChunk},             // piece
 	8:  {13, 13},                       // cancel
 	9:  {3, 3},                         // port
 	13: {5, 5}, 14: {1, 1}, 15: {1, 1}, // suggest, have all, have none
 	16: {13, 13}, 17: {5, 5}, // reject, allowed fast
-	20: {2, 2 + 32<<10}, // extended
+	20: {2, 2 + maxExtended}, // extended
 }
 
 // A frameGuard reads from a peer of ours and checks the frames that pass, before
@@ -38,17 +36,21 @@ var frameLimits = [...]struct {
 // torrent of the preamble, lengths fit types, types are known. Bytes are only
 // looked at, not held back.
 type frameGuard struct {
+	frameScanner
 	r        io.Reader
 	ih       Infohash
 	complain func(Kind)
 	heard    func() // now and then, while a piece comes in
 
-	hello []byte // handshake so far
-	head  []byte // length and type of the frame that begins
-	kind  int    // type of the frame under way
-	skip  uint32 // bytes of it still to come
-	last  time.Time
-	err   error
+	greeting []byte // handshake so far
+	last     time.Time
+	err      error
+}
+
+func newFrameGuard(r io.Reader, ih Infohash, complain func(Kind), heard func()) *frameGuard {
+	g := &frameGuard{r: r, ih: ih, complain: complain, heard: heard}
+	g.shake, g.allow = g.checkHello, allowedFrame
+	return g
 }
 
 func (g *frameGuard) Read(b []byte) (int, error) {
@@ -56,7 +58,7 @@ func (g *frameGuard) Read(b []byte) (int, error) {
 		return 0, g.err
 	}
 	n, err := g.r.Read(b)
-	if !g.check(b[:n]) {
+	if !g.scan(b[:n]) {
 		g.err = errGarbage
 		g.complain(Garbage)
 		return 0, g.err
@@ -67,73 +69,31 @@ func (g *frameGuard) Read(b []byte) (int, error) {
 			g.heard()
 		}
 	}
-	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() && len(g.hello) < handshakeSize {
+	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() && g.hello < handshakeSize {
 		g.err = err
 		g.complain(Timeout)
 	}
 	return n, err
 }
 
-func (g *frameGuard) check(b []byte) bool {
-	if missing := handshakeSize - len(g.hello); missing > 0 && len(b) > 0 {
-		m := min(missing, len(b))
-		g.hello = append(g.hello, b[:m]...)
-		b = b[m:]
-		if !g.checkHello() {
-			return false
-		}
-	}
-	for len(b) > 0 {
-		if g.skip > 0 {
-			m := min(uint64(g.skip), uint64(len(b)))
-			g.skip -= uint32(m)
-			b = b[m:]
-			continue
-		}
-		m := min(5-len(g.head), len(b))
-		if len(g.head) < 4 {
-			m = min(4-len(g.head), len(b))
-		}
-		g.head = append(g.head, b[:m]...)
-		b = b[m:]
-		if !g.checkHead() {
-			return false
-		}
-	}
-	return true
-}
-
-func (g *frameGuard) checkHello() bool {
-	n := min(len(g.hello), len(protocolHeader))
-	if string(g.hello[:n]) != protocolHeader[:n] {
+func (g *frameGuard) checkHello(b []byte) bool {
+	g.greeting = append(g.greeting, b...)
+	n := min(len(g.greeting), len(protocolHeader))
+	if string(g.greeting[:n]) != protocolHeader[:n] {
 		return false
 	}
 	from := len(protocolHeader) + 8
-	if len(g.hello) <= from {
+	if len(g.greeting) <= from {
 		return true
 	}
-	sent := g.hello[from:min(len(g.hello), from+len(g.ih))]
+	sent := g.greeting[from:min(len(g.greeting), from+len(g.ih))]
 	return bytes.HasPrefix(g.ih[:], sent)
 }
 
-// checkHead looks at a length, and at a length and type, as far as they are in.
-func (g *frameGuard) checkHead() bool {
-	if len(g.head) < 4 {
-		return true
+// allowedFrame says whether nodes send each other messages of a type and length.
+func allowedFrame(kind int, length uint32) bool {
+	if kind < 0 {
+		return length <= 9+maxChunk
 	}
-	length := binary.BigEndian.Uint32(g.head)
-	if length == 0 { // keep-alive
-		g.head = g.head[:0]
-		return true
-	}
-	if len(g.head) < 5 {
-		return length <= 9+nodeChunk
-	}
-	kind := int(g.head[4])
-	g.head = g.head[:0]
-	if kind >= len(frameLimits) || length < frameLimits[kind].min || length > frameLimits[kind].max {
-		return false
-	}
-	g.kind, g.skip = kind, length-1
-	return true
+	return kind < len(frameLimits) && length >= frameLimits[kind].min && length <= frameLimits[kind].max
 }

@@ -23,7 +23,7 @@ func frame(kind byte, payload ...byte) []byte {
 func TestFrameGuard(t *testing.T) {
 	t.Parallel()
 	ih := InfohashOf([]byte("x"))
-	piece := frame(7, make([]byte, 8+nodeChunk)...)
+	piece := frame(7, make([]byte, 8+maxChunk)...)
 	for name, test := range map[string]struct {
 		stream []byte
 		ok     bool
@@ -34,7 +34,7 @@ func TestFrameGuard(t *testing.T) {
 		"other protocol":     {[]byte("GET / HTTP/1.1"), false},
 		"keep-alive":         {slices.Concat(hello(ih), make([]byte, 8)), true},
 		"messages":           {slices.Concat(hello(ih), frame(1), frame(4, 0, 0, 0, 1), frame(15), piece, frame(20, 0, 'd', 'e'), frame(2)), true},
-		"long piece":         {slices.Concat(hello(ih), frame(7, make([]byte, 9+nodeChunk)...)), false},
+		"long piece":         {slices.Concat(hello(ih), frame(7, make([]byte, 9+maxChunk)...)), false},
 		"empty piece":        {slices.Concat(hello(ih), frame(7, make([]byte, 8)...)), false},
 		"long choke":         {slices.Concat(hello(ih), frame(0, 1)), false},
 		"short request":      {slices.Concat(hello(ih), frame(6, 1, 2, 3)), false},
@@ -55,7 +55,7 @@ func TestFrameGuard(t *testing.T) {
 			"eof early": iotest.DataErrReader,
 		} {
 			var complaints []Kind
-			g := &frameGuard{r: wrap(bytes.NewReader(test.stream)), ih: ih, complain: func(k Kind) { complaints = append(complaints, k) }, heard: func() {}}
+			g := newFrameGuard(wrap(bytes.NewReader(test.stream)), ih, func(k Kind) { complaints = append(complaints, k) }, func() {})
 			got, err := io.ReadAll(g)
 			switch {
 			case test.ok && (err != nil || !bytes.Equal(got, test.stream) || len(complaints) != 0):
@@ -75,7 +75,7 @@ func FuzzFrameGuard(f *testing.F) {
 	f.Add(hello(ih)[:30], uint16(7))
 	f.Fuzz(func(t *testing.T, stream []byte, cut uint16) {
 		read := func(r io.Reader) error {
-			_, err := io.Copy(io.Discard, struct{ io.Reader }{&frameGuard{r: r, ih: ih, complain: func(Kind) {}, heard: func() {}}})
+			_, err := io.Copy(io.Discard, struct{ io.Reader }{newFrameGuard(r, ih, func(Kind) {}, func() {})})
 			return err
 		}
 		at := min(int(cut), len(stream))
@@ -89,12 +89,13 @@ func FuzzFrameGuard(f *testing.F) {
 
 func FuzzPreamble(f *testing.F) {
 	f.Add(append([]byte("dcbt\x01"), make([]byte, 20)...))
+	f.Add(append([]byte("dcbt\x02"), make([]byte, 20)...))
 	f.Add([]byte("dcbt\x02"))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		ih, err := readPreamble(bytes.NewReader(b))
-		ok := len(b) >= preambleSize && string(b[:5]) == "dcbt\x01"
-		if (err == nil) != ok || ok && !bytes.Equal(ih[:], b[5:preambleSize]) {
+		ih, reader, err := readPreamble(bytes.NewReader(b))
+		ok := len(b) >= preambleSize && string(b[:4]) == "dcbt" && (b[4] == 1 || b[4] == 2)
+		if (err == nil) != ok || ok && (!bytes.Equal(ih[:], b[5:preambleSize]) || reader != (b[4] == 2)) {
 			t.Fatalf("%x: %s, %v", b, ih, err)
 		}
 	})

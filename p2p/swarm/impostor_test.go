@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/sha1"
 	"io"
 	"net"
@@ -26,13 +27,18 @@ type impostor struct {
 	// mute has it send no info dict, though it claims to have one.
 	mute bool
 
+	// fellow has it say that it is a downloader who shares ordinary clients.
+	fellow bool
+	// has is what it says that it has; 0: everything.
+	has pp.MessageType
+
 	visits, requests, lies atomic.Int64
 }
 
 func (im *impostor) accept(_ string, c net.Conn) {
 	defer c.Close()
 	im.visits.Add(1)
-	ih, err := readPreamble(c)
+	ih, _, err := readPreamble(c)
 	if err != nil {
 		return
 	}
@@ -47,7 +53,7 @@ func (im *impostor) accept(_ string, c net.Conn) {
 	if _, err := c.Write(out); err != nil {
 		return
 	}
-	if im.raw != nil {
+	if im.raw != nil && !im.fellow {
 		im.raw(c)
 		return
 	}
@@ -67,10 +73,18 @@ func (im *impostor) serve(c net.Conn) {
 		b, _ := m.MarshalBinary()
 		_, _ = c.Write(b)
 	}
+	extensions := map[pp.ExtensionName]pp.ExtensionNumber{pp.ExtensionNameMetadata: 1}
+	if im.fellow {
+		extensions[shares] = 2
+	}
 	send(pp.Message{Type: pp.Extended, ExtendedID: pp.HandshakeExtendedID, ExtendedPayload: bencode.MustMarshal(pp.ExtendedHandshakeMessage{
-		M: map[pp.ExtensionName]pp.ExtensionNumber{pp.ExtensionNameMetadata: 1}, MetadataSize: size, Reqq: 250,
+		M: extensions, MetadataSize: size, Reqq: 250,
 	})})
-	send(pp.Message{Type: pp.HaveAll})
+	send(pp.Message{Type: cmp.Or(im.has, pp.HaveAll)})
+	if im.raw != nil {
+		im.raw(c)
+		return
+	}
 	send(pp.Message{Type: pp.Unchoke})
 	theirs := pp.ExtensionNumber(1)
 	d := pp.Decoder{R: bufio.NewReader(c), MaxLength: 1 << 20}

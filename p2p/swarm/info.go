@@ -25,7 +25,7 @@ const (
 // is a constant of the protocol: it decides infohashes.
 func PieceLength(size int64) int64 {
 	switch {
-	case size <= 64<<20:
+	case size <= 1<<30:
 		return 256 << 10
 	case size <= 8<<30:
 		return 1 << 20
@@ -213,6 +213,16 @@ func parseInfo(info []byte) (*layout, error) {
 	}
 	l.pieceLen = PieceLength(l.size)
 	return l, nil
+}
+
+// FilesOf gives the files of a torrent that BuildLayer or BuildImage may have
+// made. Errors are ErrBadInfo.
+func FilesOf(info []byte) ([]Span, error) {
+	l, err := parseInfo(info)
+	if err != nil {
+		return nil, err
+	}
+	return l.files, nil
 }
 
 func spans(files []Source) []Span {

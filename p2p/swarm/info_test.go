@@ -20,7 +20,7 @@ func TestPieceLength(t *testing.T) {
 	t.Parallel()
 	const mi, gi = 1 << 20, 1 << 30
 	for _, test := range []struct{ size, want int64 }{
-		{1, 256 << 10}, {64 * mi, 256 << 10}, {64*mi + 1, mi}, {8 * gi, mi}, {8*gi + 1, 4 * mi},
+		{1, 256 << 10}, {gi, 256 << 10}, {gi + 1, mi}, {8 * gi, mi}, {8*gi + 1, 4 * mi},
 		{64 * gi, 4 * mi}, {64*gi + 1, 16 * mi}, {1 << 42, 16 * mi},
 	} {
 		if got := PieceLength(test.size); got != test.want {

@@ -73,7 +73,14 @@ type Job struct {
 	Addrs []string
 	// MorePeers brings further ids while the fetch runs. Nil: there are no more.
 	MorePeers <-chan string
-	// Public also asks mainline DHT and trackers, as far as they are on.
+	// Trackers are announce URLs that a link gave, asked beside those of Config.
+	// What they and WebSeeds lead to must be public, see Config.LocalLinks.
+	Trackers []string
+	// WebSeeds are HTTP servers with the content (BEP 19), of which a few are
+	// asked. With any, requests are as short as with Addrs.
+	WebSeeds []string
+	// Public also asks mainline DHT, trackers and the local network, as far as they
+	// are on.
 	Public bool
 
 	// Patience ends the fetch when nothing verified for so long. 0: only the
@@ -82,6 +89,12 @@ type Job struct {
 	// Progress is called a few times a second, when the first piece verified, and
 	// once at the end.
 	Progress func(Progress)
+	// TakeOnly gives nothing of it to others, neither while it is fetched nor later.
+	TakeOnly bool
+	// Near says from which byte on somebody reads, so that those pieces are asked
+	// for first; false: nobody does. It is called a few times a second and for each
+	// piece that verified, and must not block. Nil: nobody reads.
+	Near func() (off int64, ok bool)
 	// Content is written the bytes of a layer, in order from the first, while
 	// they are hashed. They are right when Fetch returns without error. Nil: none.
 	Content io.Writer
@@ -106,7 +119,13 @@ type Result struct {
 	FromPeers map[string]int64
 	// Files says where each file of the torrent lies in the partial file.
 	Files []Span
+	// Have is what the partial file holds that verified, in order, also when the
+	// fetch ended early.
+	Have []Extent
 }
+
+// An Extent is the bytes from From on, before To.
+type Extent struct{ From, To int64 }
 
 // A Span is one file's place in the flat bytes of a torrent.
 type Span struct {
@@ -129,6 +148,11 @@ func algorithmOf(name string) (digest.Algorithm, bool) {
 	return "", false
 }
 
+// ordinary says that ordinary clients may be among the peers.
+func (j Job) ordinary() bool {
+	return len(j.Addrs) > 0 || len(j.Trackers) > 0 || len(j.WebSeeds) > 0 || j.Public
+}
+
 func (j Job) validate() error {
 	_, layer := algorithmOf(j.Name)
 	switch {
@@ -140,6 +164,16 @@ func (j Job) validate() error {
 		return fmt.Errorf("%w: size %d", ErrBadJob, j.Size)
 	case j.Partial == "":
 		return fmt.Errorf("%w: no file to write to", ErrBadJob)
+	}
+	for _, u := range j.Trackers {
+		if err := checkTracker(u); err != nil {
+			return fmt.Errorf("%w: %w", ErrBadJob, err)
+		}
+	}
+	for _, u := range j.WebSeeds {
+		if err := CheckWebSeed(u); err != nil {
+			return fmt.Errorf("%w: %w", ErrBadJob, err)
+		}
 	}
 	for _, p := range j.Peers {
 		if !validPeer(p) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -25,14 +26,16 @@ var (
 const (
 	maxMagnet      = 16 << 10 // bytes of a link
 	maxMagnetPeers = 64       // x.pe and x.dc each
+	maxMagnetURLs  = 16       // tr and ws each; of more, the first count
 )
 
 // A Magnet is a magnet link (BEP 9) as this network writes it:
 //
-//	magnet:?xt=urn:btih:<40 hex>&dn=<name>&xl=<bytes>&x.pe=<host:port>&x.dc=<multiaddr>&x.author=<id>
+//	magnet:?xt=urn:btih:<40 hex>&dn=<name>&xl=<bytes>&x.pe=<host:port>&x.dc=<multiaddr>&x.author=<id>&tr=<URL>&ws=<URL>
 //
-// Only xt is required. Parameters that are not listed (tr, ws, so, kt, …) are
-// read over: this node asks nobody it was not configured to ask.
+// Only xt is required. Parameters that are not listed (so, kt, …) are read over,
+// and so are URLs of another kind than [Job] can use. Beside a version 1 infohash
+// a version 2 one (BEP 52, urn:btmh) may stand, which is read over too.
 type Magnet struct {
 	Infohash Infohash
 	Name     string   // dn: for people, promises nothing
@@ -40,6 +43,8 @@ type Magnet struct {
 	Peers    []string // x.pe: host:port of BitTorrent clients
 	Addrs    []string // x.dc: multiaddrs of nodes, with /p2p/
 	Author   string   // x.author: id of the author whose release is meant
+	Trackers []string // tr: announce URLs, http, https or udp
+	WebSeeds []string // ws: http and https URLs of the content (BEP 19)
 }
 
 // ParseMagnet reads a magnet link. Errors are ErrBadMagnet or ErrUnknownHash.
@@ -117,8 +122,21 @@ func (p *magnetParser) set(key, value string) error {
 		}
 		p.Author = value
 		return p.once(key)
+	case "tr":
+		p.Trackers = addURL(p.Trackers, value, checkTracker)
+	case "ws":
+		p.WebSeeds = addURL(p.WebSeeds, value, CheckWebSeed)
 	}
 	return nil
+}
+
+// addURL takes a URL that passes a check, once. Links of other programs have
+// many of kinds that are no use here, which is no reason to refuse them.
+func addURL(to []string, s string, check func(string) error) []string {
+	if len(to) == maxMagnetURLs || check(s) != nil || slices.Contains(to, s) {
+		return to
+	}
+	return append(to, s)
 }
 
 func cutLastDot(s string) (before, after string, ok bool) {
@@ -239,6 +257,12 @@ func (m Magnet) String() string {
 		add("x.dc", a)
 	}
 	add("x.author", m.Author)
+	for _, u := range m.Trackers {
+		add("tr", u)
+	}
+	for _, u := range m.WebSeeds {
+		add("ws", u)
+	}
 	return b.String()
 }
 

@@ -36,8 +36,11 @@ func TestParseMagnet(t *testing.T) {
 		"magnet:?xt=urn:btih:" + someHash + "&x.dc=/ip4/1.2.3.4/tcp/4747/p2p/12D3": {
 			Infohash: ih, Addrs: []string{"/ip4/1.2.3.4/tcp/4747/p2p/12D3"}},
 		"magnet:?xt=urn:btih:" + someHash + "&x.author=bafkreiaa": {Infohash: ih, Author: "bafkreiaa"},
-		"magnet:?xt=urn:btih:" + someHash + "&tr=udp%3A%2F%2Ft:1&tr.1=x&ws=http://w&so=0-3&&kt=a": {
-			Infohash: ih},
+		"magnet:?xt=urn:btih:" + someHash + "&tr=udp%3A%2F%2Ft:1&tr.1=x&tr=wss://t&ws=http://w&ws=ftp://w&so=0-3&&kt=a": {
+			Infohash: ih, Trackers: []string{"udp://t:1"}, WebSeeds: []string{"http://w"}},
+		"magnet:?xt=urn:btih:" + someHash + strings.Repeat("&tr=http://t/announce", 40): {
+			Infohash: ih, Trackers: []string{"http://t/announce"}},
+		"magnet:?xt=urn:btih:" + someHash + "&ws=http://me:secret@w/&tr=http://me@t/": {Infohash: ih},
 	}
 	for link, want := range tests {
 		got, err := ParseMagnet(link)
@@ -106,16 +109,18 @@ func TestMagnetString(t *testing.T) {
 	m := Magnet{
 		Infohash: mustInfohash(t, someHash), Name: "me/app & more+:1.0", Size: 124_000_000,
 		Peers: []string{"127.0.0.1:4748"}, Addrs: []string{"/ip4/127.0.0.1/tcp/4747/p2p/12D3KooW"}, Author: "bafkrei234567",
+		Trackers: []string{"http://t.example/announce?a=b&c"}, WebSeeds: []string{"https://w.example/images/"},
 	}
 	want := "magnet:?xt=urn:btih:" + someHash + "&dn=me/app%20%26%20more%2B:1.0&xl=124000000" +
-		"&x.pe=127.0.0.1:4748&x.dc=/ip4/127.0.0.1/tcp/4747/p2p/12D3KooW&x.author=bafkrei234567"
+		"&x.pe=127.0.0.1:4748&x.dc=/ip4/127.0.0.1/tcp/4747/p2p/12D3KooW&x.author=bafkrei234567" +
+		"&tr=http://t.example/announce%3Fa%3Db%26c&ws=https://w.example/images/"
 	if got := m.String(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 
 func FuzzParseMagnet(f *testing.F) {
-	f.Add("magnet:?xt=urn:btih:" + someHash + "&dn=a/b:c&xl=5&x.pe=[::1]:6&x.dc=/ip4/1.2.3.4&x.author=bafk&tr=x&ws=y")
+	f.Add("magnet:?xt=urn:btih:" + someHash + "&dn=a/b:c&xl=5&x.pe=[::1]:6&x.dc=/ip4/1.2.3.4&x.author=bafk&tr=http://t/a%3Fb&ws=https://y/z/")
 	f.Add("magnet:?xt=urn:btih:F5ZPTIRGRKZRNDSXAK4YSDPABZOWU6LV&dn=%c3%a4")
 	f.Add("magnet:?xt=urn:btmh:1220aa")
 	f.Add("magnet:?xt.1=urn:btih:" + someHash[:39])

@@ -14,6 +14,10 @@ const metadataPiece = 16 << 10 // BEP 9
 // there, before they are asked one at a time; Config.Stall if that is less.
 const infoPatience = 3 * time.Second
 
+// slowClient is that patience with ordinary clients: transmission gathers its
+// answers for up to ten seconds before it sends them.
+const slowClient = 12 * time.Second
+
 // A metadata collects the info dict as peers send it, beside the library, which
 // does the asking, to know who sent what: the library blames whoever came last,
 // and forgets what it has whenever a peer claims another length.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"sync"
 
 	"github.com/anacrolix/torrent/metainfo"
@@ -44,16 +43,19 @@ type partial struct {
 	layout *layout
 	blame  *blame
 	// verified hears of each piece that turned out right.
-	verified func()
+	verified func(piece int)
 
 	mu       sync.Mutex
 	states   []pieceState
-	left     int           // pieces not verified
-	bytes    int64         // verified
-	resumed  int64         // of these, found on disk
-	prefix   int           // pieces verified from the start without a gap
-	advanced chan struct{} // closed when prefix grows, then replaced
-	complete chan struct{} // closed when left is 0
+	left     int                   // pieces not verified
+	bytes    int64                 // verified
+	resumed  int64                 // of these, found on disk
+	prefix   int                   // pieces verified from the start without a gap
+	near     []bool                // pieces asked for before others; nil until there are some
+	taken    map[int]bool          // pieces that a web seed is asked for
+	settling map[int]chan struct{} // pieces whose hash somebody waits for, closed when it is known
+	advanced chan struct{}         // closed when prefix grows, then replaced
+	complete chan struct{}         // closed when left is 0
 }
 
 // openPartial opens or creates the file, makes it as long as the torrent, and
@@ -130,12 +132,35 @@ func (p *partial) missing() []int {
 	return out
 }
 
-// firstMissing is the first piece that is neither right nor about to be hashed.
+// verifiedExtents are the runs of pieces that verified.
+func (p *partial) verifiedExtents() (out []Extent) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, s := range p.states {
+		if s != pieceVerified {
+			continue
+		}
+		off, n := p.layout.extent(i)
+		if last := len(out) - 1; last >= 0 && out[last].To == off {
+			out[last].To = off + n
+			continue
+		}
+		out = append(out, Extent{off, off + n})
+	}
+	return out
+}
+
+// firstMissing is the first piece that is neither right nor about to be hashed nor
+// taken.
 func (p *partial) firstMissing() (int, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i := slices.Index(p.states, pieceMissing)
-	return i, i >= 0
+	for i, s := range p.states {
+		if s == pieceMissing && !p.taken[i] {
+			return i, true
+		}
+	}
+	return 0, false
 }
 
 // waitPrefix blocks until more than off bytes are verified from the start of the
@@ -166,6 +191,7 @@ func (p *partial) markVerified(piece int) {
 	})
 
 	p.mu.Lock()
+	p.settled(piece)
 	if p.states[piece] == pieceVerified {
 		p.mu.Unlock()
 		return
@@ -189,7 +215,7 @@ func (p *partial) markVerified(piece int) {
 	}
 	p.mu.Unlock()
 	if p.verified != nil {
-		p.verified()
+		p.verified(piece)
 	}
 }
 
@@ -197,6 +223,7 @@ func (p *partial) markVerified(piece int) {
 // what reached the disk was right, and if the disk fails the whole digest tells.
 func (p *partial) markWrong(piece int) {
 	p.mu.Lock()
+	p.settled(piece)
 	was := p.states[piece]
 	if was != pieceVerified {
 		p.states[piece] = pieceMissing
@@ -210,6 +237,27 @@ func (p *partial) markWrong(piece int) {
 		_, err := p.f.ReadAt(b, off)
 		return err
 	})
+}
+
+// settle says when the hash of a piece is known next.
+func (p *partial) settle(piece int) <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.settling == nil {
+		p.settling = map[int]chan struct{}{}
+	}
+	if p.settling[piece] == nil {
+		p.settling[piece] = make(chan struct{})
+	}
+	return p.settling[piece]
+}
+
+// settled tells those who wait. The caller holds mu.
+func (p *partial) settled(piece int) {
+	if c := p.settling[piece]; c != nil {
+		delete(p.settling, piece)
+		close(c)
+	}
 }
 
 // setWrong notes that a piece was read back whole and hashed wrong.

@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"sync"
@@ -8,6 +9,8 @@ import (
 
 	"github.com/anacrolix/torrent"
 	pp "github.com/anacrolix/torrent/peer_protocol"
+
+	"github.com/dockchains/dockchain/p2p/swarm/superseed"
 )
 
 // poke has the patrol make its round now.
@@ -27,10 +30,13 @@ func (f *fetch) patrol(ctx context.Context) {
 	meter := newMeter(f.began)
 	told := false // that the first piece is here
 	for {
+		paused := f.standStill()
 		f.mu.Lock()
 		advance := f.advance
 		f.mu.Unlock()
-		f.crowd.round(time.Now())
+		if !paused {
+			f.crowd.round(time.Now())
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -46,38 +52,45 @@ func (f *fetch) patrol(ctx context.Context) {
 				told = true
 				f.reportRate(meter.rate)
 			}
+			f.askNear()
 			continue
 		case now := <-ticker.C:
 			f.mu.Lock()
 			idle := f.arrived == meter.bytes
 			meter.update(now, f.arrived)
 			f.mu.Unlock()
-			if idle {
-				f.nudge()
-			}
+			f.company.tell((*superseed.Share).Tick)
+			f.nudge(now, idle)
 			f.checkInfo(now)
+			f.askNear()
 		}
 		f.reportRate(meter.rate)
 		f.checkPatience(advance)
-		f.checkHope(more == nil)
+		f.checkHope(more == nil && !paused)
 	}
 }
 
 // nudge has peers that have nothing to do take over what others were asked for
 // and do not send. The library looks for such work only when something happens,
-// and not before StealRequestGrace; so that something happens, one piece is
-// called off and asked for again.
-func (f *fetch) nudge() {
+// and not before stealGrace; so that something happens, one piece is called off and
+// asked for again.
+func (f *fetch) nudge(now time.Time, nothing bool) {
 	f.mu.Lock()
 	p := f.partial
 	f.mu.Unlock()
-	if p == nil || f.crowd.size() < 2 {
+	if p == nil || f.crowd.size() < 2 || !nothing && !f.crowd.waits(now) {
 		return
 	}
-	if i, ok := p.firstMissing(); ok {
-		f.t.Piece(i).SetPriority(torrent.PiecePriorityNone)
-		f.t.Piece(i).SetPriority(torrent.PiecePriorityNormal)
+	i, ok := p.firstMissing()
+	if !ok {
+		return
 	}
+	again := torrent.PiecePriorityNormal
+	if p.isNear(i) {
+		again = torrent.PiecePriorityHigh
+	}
+	f.t.Piece(i).SetPriority(torrent.PiecePriorityNone)
+	f.t.Piece(i).SetPriority(again)
 }
 
 // hasBegun says whether any piece verified.
@@ -87,17 +100,28 @@ func (f *fetch) hasBegun() bool {
 	return f.begun
 }
 
-// announce asks mainline DHT and trackers, as far as they are on, until the
-// context ends.
+// announce asks mainline DHT, the local network and trackers, as far as they are
+// on, and the trackers of the job, until the context ends.
 func (f *fetch) announce(ctx context.Context) {
 	var g sync.WaitGroup
+	defer g.Wait()
+	for _, u := range f.job.Trackers {
+		if !slices.Contains(f.s.cfg.Trackers, u) || !f.job.Public {
+			g.Go(func() { f.askTracker(ctx, u, true) })
+		}
+	}
+	if !f.job.Public {
+		return
+	}
 	for _, u := range f.s.cfg.Trackers {
-		g.Go(func() { f.askTracker(ctx, u) })
+		g.Go(func() { f.askTracker(ctx, u, false) })
 	}
 	if f.s.dht != nil {
 		g.Go(func() { f.s.dht.search(ctx, f) })
 	}
-	g.Wait()
+	if f.s.lsd != nil {
+		g.Go(func() { f.s.lsd.search(ctx, f.job.Infohash) })
+	}
 }
 
 func (f *fetch) checkPatience(advance time.Time) {
@@ -114,7 +138,7 @@ func (f *fetch) checkPatience(advance time.Time) {
 // checkHope ends a fetch that has only banned peers left and no way to hear of
 // others.
 func (f *fetch) checkHope(noMore bool) {
-	if noMore && !f.job.Public && f.crowd.hopeless() {
+	if noMore && !f.job.Public && len(f.job.Trackers) == 0 && f.webs.Load() == 0 && f.crowd.hopeless() {
 		f.fail(ErrNoPeers)
 	}
 }
@@ -158,6 +182,7 @@ func (f *fetch) connected(pc *torrent.PeerConn) {
 }
 
 func (f *fetch) disconnected(pc *torrent.PeerConn) {
+	f.company.leaves(pc)
 	f.crowd.left(pc)
 	f.poke()
 }
@@ -175,6 +200,9 @@ func (f *fetch) received(p *torrent.Peer, m *pp.Message) {
 func (f *fetch) extendedHandshake(pc *torrent.PeerConn, d *pp.ExtendedHandshakeMessage) {
 	name := peerName(pc.RemoteAddr)
 	f.crowd.spoke(name, d.MetadataSize != 0)
+	if d.M[shares] != 0 {
+		f.company.joins(pc)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.meta == nil || d.MetadataSize == 0 {
@@ -194,7 +222,11 @@ func (f *fetch) extensionMessage(pc *torrent.PeerConn, id pp.ExtensionNumber, pa
 	if id == pp.HandshakeExtendedID {
 		return
 	}
-	if name, _, err := pc.LocalLtepProtocolMap.LookupId(id); err != nil || name != pp.ExtensionNameMetadata {
+	name, _, err := pc.LocalLtepProtocolMap.LookupId(id)
+	if err == nil && name == introductions && f.crowd.mayIntroduce(peerName(pc.RemoteAddr)) {
+		go f.meet(peerName(pc.RemoteAddr), bytes.Clone(payload))
+	}
+	if err != nil || name != pp.ExtensionNameMetadata {
 		return
 	}
 	f.mu.Lock()
@@ -237,10 +269,21 @@ func (f *fetch) askAgain(alone bool) {
 func (f *fetch) checkInfo(now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	patience := min(infoPatience, f.s.cfg.Stall)
+	patience := infoPatience
+	if f.job.ordinary() {
+		patience = slowClient
+	}
+	patience = min(patience, f.s.cfg.Stall)
 	if f.meta != nil && !f.meta.alone && now.Sub(f.meta.moved) > patience && f.crowd.size() > 0 {
 		f.askAgain(true)
 	}
+}
+
+// hasInfo says whether the info dict is here.
+func (f *fetch) hasInfo() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.partial != nil
 }
 
 // promised says whether a peer claims to have what is missing.

@@ -14,7 +14,7 @@ import (
 func (b blob) until(t testing.TB, stop chan struct{}, pieces int) *impostor {
 	im := &impostor{blob: b}
 	im.piece = func(index, begin, length int) []byte {
-		if im.requests.Load() > int64(pieces) {
+		if im.requests.Load()*int64(length) > int64(pieces)*256<<10 {
 			<-stop
 			return nil
 		}
@@ -30,7 +30,7 @@ func TestCancelKeepsThePartialAndResumeUsesIt(t *testing.T) {
 	alice, bob := tn.node("alice"), tn.node("bob")
 	bl := newBlob(t, 20, 8<<20)
 	alice.shelf.put(bl.info, bl.source())
-	tn.settle("dave", bl.until(t, make(chan struct{}), 10).accept)
+	tn.settle("dave", bl.until(t, make(chan struct{}), 12).accept)
 
 	job := bl.job(t, "dave")
 	ctx, cancel := context.WithCancel(t.Context())

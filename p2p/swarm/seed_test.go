@@ -14,6 +14,34 @@ import (
 	"time"
 )
 
+// Who takes a torrent back while it is being fetched does not end the fetch, and
+// has nothing of it served afterwards.
+func TestUnseedLeavesAFetch(t *testing.T) {
+	t.Parallel()
+	tn := newTown(t)
+	alice, bob := tn.node("alice"), tn.node("bob")
+	bl := newBlob(t, 98, 2<<20)
+	more := make(chan string)
+	job := bl.job(t)
+	job.MorePeers = more
+	done := make(chan error, 1)
+	go func() {
+		_, err := bob.Fetch(within(t, patience), job)
+		done <- err
+	}()
+	await(t, "bob to fetch", func() bool { return bob.Open() == 1 })
+	bob.Unseed(bl.ih)
+	alice.shelf.put(bl.info, bl.source())
+	more <- "alice"
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	bl.check(t, job.Partial)
+	if bob.Open() != 0 {
+		t.Error("it is still served")
+	}
+}
+
 func TestSeedingHashesAndCopiesNothing(t *testing.T) {
 	t.Parallel()
 	tn := newTown(t)
@@ -36,6 +64,12 @@ func TestSeedingHashesAndCopiesNothing(t *testing.T) {
 	}
 	if opened.Load() != 1 {
 		t.Errorf("opened %d times", opened.Load())
+	}
+	if got := bob.Stats(); got.Received-got.Wasted != 1<<20 || got.Sent != 0 {
+		t.Errorf("the fetching side counted %+v", got)
+	}
+	if got := alice.Stats(); got.Sent < 1<<20 || got.Received != 0 {
+		t.Errorf("the seeding side counted %+v", got)
 	}
 	alice.Unseed(bl.ih)
 	if closed.Load() != 1 || alice.Open() != 0 {

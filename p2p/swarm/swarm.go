@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/anacrolix/torrent"
@@ -14,23 +16,41 @@ import (
 )
 
 const (
-	// nodeChunk is the length of requests between nodes of ours, which measured
-	// a quarter faster than the usual 16 KiB; ordinary clients refuse it.
+	// nodeChunk is the length of requests between nodes of ours, which takes a quarter
+	// less CPU than the usual 16 KiB, and with a window that shrinks to one of them
+	// serves a large herd as well. maxChunk is the longest that they answer; ordinary
+	// clients refuse more than the usual.
 	nodeChunk     = 256 << 10
+	maxChunk      = 256 << 10
 	ordinaryChunk = 16 << 10
 )
 
 // A Swarm is this node's end of all the torrents it shares. Make it with New.
 type Swarm struct {
-	cfg   Config
-	log   *slog.Logger
-	cl    *torrent.Client
-	inbox *inbox
-	tcp   net.Listener // nil when off
-	dht   *mainline    // nil when off
-	gate  *gate
-	ctx   context.Context // ends with Close
-	stop  context.CancelFunc
+	cfg     Config
+	log     *slog.Logger
+	cl      *torrent.Client
+	inbox   *inbox
+	tcp     net.Listener // nil when off
+	dht     *mainline    // nil when off
+	lsd     *lsd         // nil when off
+	gate    *gate
+	lan     neighbours
+	limiter *limiter
+	herds   herds
+	wires   wires
+	inlets  inlets
+	peak    peakRequests
+	// newcomers are visitors that nobody was introduced to yet.
+	newcomers chan *torrent.PeerConn
+	paused    atomic.Bool
+	web       *http.Client // for what links name
+	links     *linkTransport
+
+	unreachable, bans, refused atomic.Int64
+
+	ctx  context.Context // ends with Close
+	stop context.CancelFunc
 
 	// mu guards what is open. The client's lock may be taken while it is held,
 	// never the other way round: callbacks keep their hands off it.
@@ -56,6 +76,7 @@ type entry struct {
 	t        *torrent.Torrent
 	touched  time.Time // when somebody last asked for it
 	fetching bool
+	unseeded bool // while it was being fetched: not kept afterwards
 	pinned   bool // stays loaded until Unseed
 }
 
@@ -66,13 +87,18 @@ func New(cfg Config, log *slog.Logger) (_ *Swarm, err error) {
 		return nil, fmt.Errorf("configuring swarm: %w", err)
 	}
 	s := &Swarm{
-		cfg:     cfg.withDefaults(),
-		log:     log.With("component", "swarm"),
-		gate:    newGate(),
-		open:    map[Infohash]*entry{},
-		seeds:   map[Infohash]seed{},
-		fetches: map[Infohash]*fetch{},
+		cfg:       cfg.withDefaults(),
+		log:       log.With("component", "swarm"),
+		open:      map[Infohash]*entry{},
+		seeds:     map[Infohash]seed{},
+		fetches:   map[Infohash]*fetch{},
+		newcomers: make(chan *torrent.PeerConn, 256),
 	}
+	s.gate = newGate(s.cfg.Conns * 2 / 3) // the rest is to dial with
+	s.limiter, s.peak = newLimiter(s.cfg.Limits), findPeakRequests()
+	s.cfg.Observe = s.counting(s.cfg.Observe)
+	s.links = newLinkTransport(s.cfg, func(c net.Conn) net.Conn { return s.meter(c, false) })
+	s.web = newLinkClient(s.links)
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -95,6 +121,9 @@ func New(cfg Config, log *slog.Logger) (_ *Swarm, err error) {
 			return nil, fmt.Errorf("joining mainline DHT: %w", err)
 		}
 	}
+	if cfg.LSD {
+		s.lsd = newLSD(s)
+	}
 	return s, nil
 }
 
@@ -103,11 +132,15 @@ func New(cfg Config, log *slog.Logger) (_ *Swarm, err error) {
 func (s *Swarm) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.janitor(ctx) })
+	g.Go(func() error { return s.introduceAll(ctx) })
 	if s.tcp != nil {
 		g.Go(func() error { return s.acceptTCP(ctx) })
 	}
 	if s.dht != nil {
 		g.Go(func() error { return s.dht.run(ctx) })
+	}
+	if s.lsd != nil {
+		g.Go(func() error { return s.lsd.run(ctx) })
 	}
 	return g.Wait()
 }
@@ -137,6 +170,10 @@ func (s *Swarm) Close() error {
 	if s.dht != nil {
 		errs = append(errs, s.dht.close())
 	}
+	if s.lsd != nil {
+		errs = append(errs, s.lsd.close())
+	}
+	s.links.close()
 	return errors.Join(errs...)
 }
 
@@ -174,6 +211,9 @@ func (s *Swarm) Seed(_ context.Context, info []byte, files []Source) error {
 	if s.dht != nil {
 		s.dht.announceSoon()
 	}
+	if s.lsd != nil {
+		s.lsd.announceSoon(ih)
+	}
 	if len(s.cfg.Trackers) == 0 {
 		return nil
 	}
@@ -189,14 +229,32 @@ func (s *Swarm) Seed(_ context.Context, info []byte, files []Source) error {
 	return nil
 }
 
-// Unseed takes a torrent back: its connections are closed, its files too. A fetch
-// of it ends with ErrClosed.
+// Unseed takes a torrent back: its connections are closed, its files too. A fetch of
+// it goes on, for whoever asked for it had a reason, and is not served afterwards.
 func (s *Swarm) Unseed(ih Infohash) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.seeds, ih)
-	if e := s.open[ih]; e != nil {
+	e := s.open[ih]
+	switch {
+	case e == nil:
+	case e.fetching:
+		e.unseeded = true
+	default:
 		s.drop(ih, e)
+	}
+}
+
+// Keep loads a torrent that was told to Seed, and has it stay loaded and announced
+// however long nobody asks for it; or lets it go like others.
+func (s *Swarm) Keep(ih Infohash, keep bool) {
+	if keep && !s.load(ih) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.open[ih]; e != nil {
+		e.pinned = keep || len(s.cfg.Trackers) > 0
 	}
 }
 

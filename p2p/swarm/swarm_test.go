@@ -335,6 +335,7 @@ func TestFetchLayer(t *testing.T) {
 				Info: bl.info, Digest: res.Digest, Size: int64(size),
 				FromPeers: map[string]int64{"alice": int64(size)},
 				Files:     []Span{{Size: int64(size)}},
+				Have:      []Extent{{To: int64(size)}},
 			}
 			if diff := cmp.Diff(want, res); diff != "" {
 				t.Errorf("result (-want +got):\n%s", diff)

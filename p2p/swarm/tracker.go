@@ -40,13 +40,13 @@ func (p *trackerPacer) next(interval time.Duration, err error) time.Duration {
 
 // askTracker tells a tracker of the fetch until the context ends, and the crowd
 // of the addresses it names. The library would dial each of them once and wait
-// for the tracker to name it again.
-func (f *fetch) askTracker(ctx context.Context, announceURL string) {
+// for the tracker to name it again. One that a link named may not be everywhere.
+func (f *fetch) askTracker(ctx context.Context, announceURL string, linked bool) {
 	log := f.s.log.With("tracker", trackerHost(announceURL), "infohash", f.job.Infohash)
 	event := tracker.Started
 	var pacer trackerPacer
 	for {
-		res, err := f.announceTo(ctx, announceURL, event)
+		res, err := f.announceTo(ctx, announceURL, event, linked)
 		if ctx.Err() != nil {
 			return
 		}
@@ -65,13 +65,20 @@ func (f *fetch) askTracker(ctx context.Context, announceURL string) {
 	}
 }
 
-func (f *fetch) announceTo(ctx context.Context, announceURL string, event tracker.AnnounceEvent) (tracker.AnnounceResponse, error) {
+func (f *fetch) announceTo(ctx context.Context, announceURL string, event tracker.AnnounceEvent, linked bool) (tracker.AnnounceResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, tracker.DefaultTrackerAnnounceTimeout)
 	defer cancel()
-	c, err := tracker.NewClient(announceURL, tracker.NewClientOpts{
+	opts := tracker.NewClientOpts{
 		Http:    trackerhttp.NewClientOpts{Proxy: http.ProxyFromEnvironment},
 		Slogger: librarySlog(f.s.log),
-	})
+	}
+	if u, err := url.Parse(announceURL); linked && err == nil {
+		opts.ListenPacket = f.s.cfg.linkPacket
+		if !isProxied(u) {
+			opts.Http.DialContext = f.s.cfg.linkDial
+		}
+	}
+	c, err := tracker.NewClient(announceURL, opts)
 	if err != nil {
 		return tracker.AnnounceResponse{}, err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -15,6 +16,7 @@ import (
 const (
 	preambleMagic   = "dcbt"
 	preambleVersion = 1
+	preambleReader  = 2 // the same, from who reads in order: see wire
 	preambleSize    = len(preambleMagic) + 1 + len(Infohash{})
 
 	// greetTimeout bounds the preamble and the handshake, both ways.
@@ -67,27 +69,32 @@ func peerName(addr interface{ String() string }) string {
 	return s
 }
 
-func writePreamble(c net.Conn, ih Infohash) error {
+func writePreamble(c net.Conn, ih Infohash, reader bool) error {
 	b := make([]byte, 0, preambleSize)
 	b = append(b, preambleMagic...)
-	b = append(b, preambleVersion)
+	if reader {
+		b = append(b, preambleReader)
+	} else {
+		b = append(b, preambleVersion)
+	}
 	b = append(b, ih[:]...)
 	_, err := c.Write(b)
 	return err
 }
 
-func readPreamble(r io.Reader) (Infohash, error) {
+func readPreamble(r io.Reader) (ih Infohash, reader bool, err error) {
 	var b [preambleSize]byte
 	if _, err := io.ReadFull(r, b[:]); err != nil {
-		return Infohash{}, fmt.Errorf("reading preamble: %w", eofIsUnexpected(err))
+		return ih, false, fmt.Errorf("reading preamble: %w", eofIsUnexpected(err))
 	}
 	if string(b[:len(preambleMagic)]) != preambleMagic {
-		return Infohash{}, errBadPreamble
+		return ih, false, errBadPreamble
 	}
-	if v := b[len(preambleMagic)]; v != preambleVersion {
-		return Infohash{}, fmt.Errorf("%w: version %d", errBadPreamble, v)
+	v := b[len(preambleMagic)]
+	if v != preambleVersion && v != preambleReader {
+		return ih, false, fmt.Errorf("%w: version %d", errBadPreamble, v)
 	}
-	return Infohash(b[len(preambleMagic)+1:]), nil
+	return Infohash(b[len(preambleMagic)+1:]), v == preambleReader, nil
 }
 
 // A conn is what anacrolix gets to see of a connection. Deadlines never fail
@@ -132,22 +139,31 @@ func (d streamDialer) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	if d.s.banned(a.ih, a.peer) {
 		return nil, errors.New("peer sent bad data")
 	}
+	if err := d.s.mayConnect(); err != nil {
+		return nil, err
+	}
 	c, err := d.s.cfg.Dial(ctx, a.peer)
 	if err != nil {
 		d.s.cfg.Observe(a.peer, Event{Kind: Unreachable, Infohash: a.ih})
 		return nil, fmt.Errorf("opening stream: %w", err)
 	}
-	wrapped := &conn{Conn: c, r: d.s.guard(c, a), remote: a}
-	_ = wrapped.SetDeadline(time.Now().Add(greetTimeout))
-	if err := writePreamble(c, a.ih); err != nil {
+	c = d.s.meter(c, true)
+	if err := c.SetDeadline(time.Now().Add(greetTimeout)); err != nil {
+		_ = c.Close()
+		return nil, fmt.Errorf("setting deadline: %w", err)
+	}
+	if err := writePreamble(c, a.ih, d.s.readsInOrder(a.ih)); err != nil {
 		_ = c.Close()
 		return nil, fmt.Errorf("writing preamble: %w", err)
 	}
-	return wrapped, nil
+	return d.s.newWire(c, a), nil
 }
 
 // A tcpDialer reaches ordinary clients.
-type tcpDialer struct{ d net.Dialer }
+type tcpDialer struct {
+	s *Swarm
+	d net.Dialer
+}
 
 func (*tcpDialer) DialerNetwork() string { return "tcp" }
 
@@ -155,11 +171,33 @@ func (d *tcpDialer) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	if _, ours := parsePeerAddr(addr); ours || !validHostPort(addr) {
 		return nil, errors.New("not an ordinary client")
 	}
-	c, err := d.d.DialContext(ctx, "tcp", addr)
-	if err != nil {
+	if err := d.s.mayConnect(); err != nil {
 		return nil, err
 	}
-	return &conn{Conn: c, r: c, remote: c.RemoteAddr()}, nil
+	dialer := d.d
+	dialer.LocalAddr = d.s.from(addr)
+	c, err := dialer.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		d.s.unreachable.Add(1)
+		return nil, err
+	}
+	m := d.s.meter(c, false)
+	return d.s.newInlet(m, m, c.RemoteAddr(), addr), nil
+}
+
+// from is where a client is dialled from: a node that listens at one address of
+// its machine is known to others by that one. Nil: wherever the system likes.
+func (s *Swarm) from(addr string) net.Addr {
+	to, err := netip.ParseAddrPort(addr)
+	own, ok := s.inbox.addr.(*net.TCPAddr)
+	if err != nil || !ok {
+		return nil
+	}
+	ip := own.AddrPort().Addr().Unmap()
+	if ip.IsUnspecified() || ip.IsLoopback() || ip.Is4() != to.Addr().Unmap().Is4() || to.Addr().IsLoopback() {
+		return nil
+	}
+	return &net.TCPAddr{IP: own.IP, Zone: own.Zone}
 }
 
 // An inbox is the one listener anacrolix knows: streams and TCP connections

@@ -57,7 +57,7 @@ func TestSelectRows(t *testing.T) {
 		}
 		names[r.name] = true
 	}
-	plan := selectRows(regexp.MustCompile("^1-layer/fetch/http$"))
+	plan := selectRows(regexp.MustCompile("^one-to-one/1GiB/http$"))
 	if len(plan) != 1 || !needs(plan, "1-layer/ours") || !needs(plan, "1-layer/http") ||
 		needs(plan, "1-layer/http-fsync") || needs(plan, "1-layer/aria2c") || needs(plan, "idle") {
 		t.Errorf("%+v", plan)
@@ -83,7 +83,7 @@ func TestChart(t *testing.T) {
 	t.Parallel()
 	s := series{"1-layer/ours/fetch/rate": {400}, "1-layer/aria2c/fetch/rate": {100}, "1-layer/http/fetch/rate": {500}}
 	var rows []Row
-	for _, r := range selectRows(regexp.MustCompile("1-layer/fetch/(aria2c|http)$")) {
+	for _, r := range selectRows(regexp.MustCompile("one-to-one/1GiB/(aria2c|http)$")) {
 		rows = append(rows, r.judge(s))
 	}
 	chart := drawChart(rows, machine{Cores: 2, Date: "2026-11-20"})
@@ -123,7 +123,8 @@ func TestImageAndTorrent(t *testing.T) {
 			t.Fatal(err)
 		}
 		last := sha1.Sum(all[3<<20:])
-		if !bytes.HasSuffix(torrent, append(last[:], "ee"...)) || !bytes.Contains(torrent, []byte("6:pieces80:")) {
+		const thirteen = "6:pieces260:" // of 256 KiB, but for the last
+		if !bytes.HasSuffix(torrent, append(last[:], "ee"...)) || !bytes.Contains(torrent, []byte(thirteen)) {
 			t.Errorf("last piece is not %s", hex.EncodeToString(last[:]))
 		}
 	}

@@ -58,7 +58,7 @@ func drawChart(rows []Row, m machine) []byte {
 func fetchBars(rows []Row, layers int) []bar {
 	var bars []bar
 	for _, r := range rows {
-		if r.Unit != rate || r.Peer == nil || !hasPath(r.Name, shapeName(layers)+"/fetch") {
+		if r.Unit != rate || r.Peer == nil || !hasPath(r.Name, fetchPrefix(layers)) {
 			continue
 		}
 		if len(bars) == 0 {

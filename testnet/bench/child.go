@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"net"
 	nethttp "net/http"
 	"os"
 	"path/filepath"
@@ -17,7 +16,8 @@ import (
 )
 
 // childRole, as the first argument, makes this program one half of the plain
-// HTTP contender, the copying one, or a workload of the ledger.
+// HTTP contender, the copying one, a client of another library, or a workload
+// of the ledger.
 const childRole = "child"
 
 // parallelDownloads is how many layers dockerd downloads at once.
@@ -26,16 +26,22 @@ const parallelDownloads = 3
 // runChild is
 //
 //	serve ADDRFILE DIR          a file server until it is killed
-//	get SYNC URL DIR NAME...    downloads, each hashed and compared with its name
+//	serve-at ADDRFILE DIR IP    the same on another address than loopback
+//	get SYNC URL DIR NAME...    downloads of URL and a name, each hashed and compared with its name
 //	copy FROM TO NAME...        the same from a directory, synced
+//	anacrolix DIR TORRENT IP LIMIT STATE  see runStock
+//	swarm-seed, swarm-fetch     see runSwarmSeed and runSwarmFetch
+//	garbage COUNT DIR NETWORK BOOTSTRAP LAYER KEY STATE  see runGarbage
 //	load NAME FILE DIR ENTRIES  a workload of the ledger
 func runChild(role string, args []string) error {
 	switch {
 	case role == "serve" && len(args) == 2:
-		return serve(args[0], args[1])
+		return serve(args[0], args[1], "127.0.0.1")
+	case role == "serve-at" && len(args) == 3:
+		return serve(args[0], args[1], args[2])
 	case role == "get" && len(args) > 3:
 		return each(args[3:], func(name string) error {
-			res, err := nethttp.Get(args[1] + "/" + name)
+			res, err := nethttp.Get(args[1] + name)
 			if err != nil {
 				return err
 			}
@@ -54,6 +60,14 @@ func runChild(role string, args []string) error {
 			defer f.Close()
 			return keep(filepath.Join(args[1], name), f, true)
 		})
+	case role == stock && len(args) == 5:
+		return runStock(args[0], args[1], args[2], args[3], args[4])
+	case role == "swarm-seed" && len(args) == 3:
+		return runSwarmSeed(args[0], args[1], args[2])
+	case role == "swarm-fetch" && len(args) == 6:
+		return runSwarmFetch(args[0], args[1], args[2], args[3], args[4], args[5])
+	case role == "garbage" && len(args) == 7:
+		return runGarbage(args[0], args[1], args[2], args[3], args[4], args[5], args[6])
 	case role == "load" && len(args) == 4:
 		return runLoad(args[0], args[1], args[2], args[3])
 	}
@@ -70,15 +84,12 @@ func each(names []string, do func(string) error) error {
 }
 
 // serve tells its address in a file once it listens.
-func serve(addrFile, dir string) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func serve(addrFile, dir, ip string) error {
+	l, err := site{ip: ip}.listen()
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(addrFile+".new", []byte(l.Addr().String()), 0o600); err != nil {
-		return err
-	}
-	if err := os.Rename(addrFile+".new", addrFile); err != nil {
+	if err := writeWhole(addrFile, []byte(l.Addr().String())); err != nil {
 		return err
 	}
 	s := &nethttp.Server{Handler: nethttp.FileServer(nethttp.Dir(dir)), ReadHeaderTimeout: time.Minute}

@@ -17,6 +17,7 @@ func ledgerRows() []plannedRow {
 	one := row("append/1-log", "durable append of signed releases by 1,024 writers, one log", entryRate, "append-1/rate", appending)
 	one.who, one.peer = "Tessera POSIX, unsigned leaves of the same size", "ledger/"+tessera+"/rate"
 	perCPU := row("replay", "verified replay of logs of ten entries each, by CPU time, in memory", perCore, "replay/per-core", &aim{least: true, bound: 18_000})
+	perCPU.who, perCPU.peer = "signatures verified by crypto/ed25519 alone", "ledger/replay/ed25519"
 	cosigned := row("cosign/p95", "append to cosigned by 3 of 5 witnesses over HTTP, 95th percentile", elapsed, "cosign/p95", &aim{bound: 500})
 	median := row("cosign/p50", "append to cosigned by 3 of 5 witnesses over HTTP, median", elapsed, "cosign/p50", nil)
 	cosigned.digits, median.digits = 1, 1

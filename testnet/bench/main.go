@@ -13,6 +13,9 @@
 // the scale that is aimed at unless -entries says otherwise, and from Tessera's
 // POSIX driver, which the program in the module beside this one runs.
 //
+// The rows roads/far-… need root: they build an internet of network namespaces,
+// with delay and loss.
+//
 // A row that misses its aim is printed as such; the exit code is 0 all the same.
 // It is 1 when something could not be measured.
 package main
@@ -41,6 +44,7 @@ type options struct {
 	binary  string
 	rounds  int
 	entries int
+	scale   int
 }
 
 func main() {
@@ -76,6 +80,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.dir, "dir", os.TempDir(), "temporary `directory`, on the disk to be measured")
 	f.StringVar(&o.binary, "binary", "", "dockchain `file` to measure (default: built from this module)")
 	f.IntVar(&o.rounds, "rounds", defaultRounds, "rounds of each transfer")
+	f.IntVar(&o.scale, "scale", 1, "divide the sizes of the roads' rows by this, for a quick look")
 	f.IntVar(&o.entries, "entries", 100_000, "entries of the logs that are read, a tenth as many authors")
 	if err := f.Parse(args); err != nil {
 		return o, err

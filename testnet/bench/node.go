@@ -22,16 +22,21 @@ type nodeProcess struct {
 }
 
 func (r *rig) startNode(ctx context.Context, name string, args ...string) (*nodeProcess, error) {
+	return r.startNodeAt(ctx, loopback, name, args...)
+}
+
+// startNodeAt has other nodes reach it at a site.
+func (r *rig) startNodeAt(ctx context.Context, at site, name string, args ...string) (*nodeProcess, error) {
 	home := filepath.Join(r.dir, name)
-	if err := os.Mkdir(home, 0o700); err != nil {
+	if err := os.Mkdir(home, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
 	ready := filepath.Join(home, "ready.json")
 	args = append([]string{
 		"run", "--home", filepath.Join(home, "data"), "--network", r.network, "--ready-file", ready, "--log-level", "warn", "--mdns=false",
-		"--registry", "127.0.0.1:0", "--api", "127.0.0.1:0", "--bittorrent", "127.0.0.1:0", "--peer", "/ip4/127.0.0.1/tcp/0",
+		"--registry", "127.0.0.1:0", "--api", "127.0.0.1:0", "--bittorrent", at.ip + ":0", "--peer", "/ip4/" + at.ip + "/tcp/0",
 	}, args...)
-	p, err := startProcess(ctx, filepath.Join(home, "log"), r.nodeEnv(home), r.binary, args...)
+	p, err := startProcessAt(ctx, at, filepath.Join(home, "log"), r.nodeEnv(home), r.binary, args...)
 	if err != nil {
 		return nil, fmt.Errorf("starting a node: %w", err)
 	}
@@ -66,6 +71,13 @@ func (r *rig) nodeEnv(home string) []string {
 		}
 	}
 	return env
+}
+
+// kill ends the node at once, whatever it does, and takes its data away.
+func (n *nodeProcess) kill() {
+	_ = n.Close()
+	n.process.kill()
+	_ = os.RemoveAll(n.home)
 }
 
 // remove ends the node and takes its data away.

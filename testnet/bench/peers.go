@@ -36,7 +36,7 @@ func (r *rig) http(ctx context.Context, img imageDir, sync bool) (fetch result, 
 	if err != nil {
 		return fetch, nil, err
 	}
-	args := append([]string{childRole, "get", strconv.FormatBool(sync), "http://" + string(addr), dir}, img.layers...)
+	args := append([]string{childRole, "get", strconv.FormatBool(sync), "http://" + string(addr) + "/", dir}, img.layers...)
 	fetch, err = r.fromAnd(ctx, from, func() (*process, error) {
 		return startProcess(ctx, filepath.Join(r.dir, "http-client.log"), os.Environ(), r.self, args...)
 	})
@@ -115,11 +115,15 @@ func (r *rig) aria(ctx context.Context, img imageDir) (fetch result, publish *re
 }
 
 func (r *rig) startAria(ctx context.Context, name, dir string, args ...string) (*process, error) {
+	return r.startAriaAt(ctx, loopback, name, dir, args...)
+}
+
+func (r *rig) startAriaAt(ctx context.Context, at site, name, dir string, args ...string) (*process, error) {
 	args = append([]string{
 		"--no-conf=true", "--dir=" + dir, "--enable-dht=false", "--enable-dht6=false", "--bt-enable-lpd=false",
-		"--enable-peer-exchange=false", "--disable-ipv6=true", "--interface=127.0.0.1", "--listen-port=" + r.ariaPorts,
+		"--enable-peer-exchange=false", "--disable-ipv6=true", "--interface=" + at.ip, "--listen-port=" + r.ariaPorts,
 		"--bt-tracker-interval=1", "--file-allocation=none", "--bt-max-peers=0", "--bt-request-peer-speed-limit=500M",
 		"--summary-interval=0", "--console-log-level=warn", "--show-console-readout=false", "--follow-torrent=mem",
 	}, args...)
-	return startProcess(ctx, filepath.Join(r.dir, "aria2c-"+name+".log"), os.Environ(), r.ariaPath, args...)
+	return startProcessAt(ctx, at, filepath.Join(r.dir, "aria2c-"+name+".log"), os.Environ(), r.ariaPath, args...)
 }

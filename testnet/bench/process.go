@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,6 +26,15 @@ type process struct {
 	ended chan struct{} // closed when it has ended
 	err   error         // of its end; read after ended
 	peak  int64         // bytes; read after ended
+}
+
+// startProcessAt starts a process at a site.
+func startProcessAt(ctx context.Context, at site, log string, env []string, name string, args ...string) (*process, error) {
+	if len(at.exec) > 0 {
+		args = slices.Concat(at.exec[1:], []string{name}, args)
+		name = at.exec[0]
+	}
+	return startProcess(ctx, log, env, name, args...)
 }
 
 func startProcess(ctx context.Context, log string, env []string, name string, args ...string) (*process, error) {
@@ -91,6 +101,12 @@ func (p *process) stop() {
 		_ = p.cmd.Process.Kill()
 		<-p.ended
 	}
+}
+
+// kill ends a process at once.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.ended
 }
 
 // failure adds the end of what the process said.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"runtime"
 	"syscall"
@@ -81,6 +83,11 @@ func replay(ctx context.Context, entries int) (series, error) {
 	}
 	s := series{}
 	for range replayRounds {
+		alone, err := verifications()
+		if err != nil {
+			return nil, err
+		}
+		s.add("ed25519", alone)
 		runtime.GC()
 		l := ledger.New(ledger.NewMem(), benchNetwork)
 		before, err := ownCPU()
@@ -102,6 +109,30 @@ func replay(ctx context.Context, entries int) (series, error) {
 		s.add("wall", float64(len(chains)*perAuthor)/took.Seconds())
 	}
 	return s, nil
+}
+
+// verifications is how many signatures crypto/ed25519 verifies in a second of CPU
+// time, of messages of the size of an entry: what this machine could do if nothing
+// else were to be done.
+func verifications() (float64, error) {
+	const count, size = 5000, 600
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		return 0, err
+	}
+	message := make([]byte, size)
+	signature := ed25519.Sign(private, message)
+	before, err := ownCPU()
+	if err != nil {
+		return 0, err
+	}
+	for range count {
+		if !ed25519.Verify(public, message, signature) {
+			return 0, errors.New("a good signature is not verified")
+		}
+	}
+	after, err := ownCPU()
+	return count / (after - before).Seconds(), err
 }
 
 // ownCPU is the CPU time of this process so far.

@@ -7,11 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
 
 // atMost bounds the whole bench.
-const atMost = 15 * time.Minute
+const atMost = 30 * time.Minute
 
 // largeImage is the size of the images whose transfer is measured, in bytes.
 const largeImage = 1 << 30
@@ -26,6 +28,7 @@ type rig struct {
 	network   string
 	rounds    int
 	entries   int // of all logs, where logs are read
+	scale     int // what the sizes of the roads' rows are divided by
 	warm      *warmth
 	began     time.Time
 }
@@ -53,9 +56,27 @@ func measure(ctx context.Context, o options, plan []plannedRow) (_ series, err e
 			return nil, cause(ctx, fmt.Errorf("idle node: %w", err))
 		}
 	}
+	if needs(plan, "many") {
+		if err := r.many(ctx, s); err != nil {
+			return nil, cause(ctx, fmt.Errorf("many torrents: %w", err))
+		}
+	}
 	if needs(plan, "first") {
 		if err := r.firstPieces(ctx, s); err != nil {
 			return nil, cause(ctx, fmt.Errorf("first piece: %w", err))
+		}
+	}
+	if err := r.herds(ctx, plan, s); err != nil {
+		return nil, cause(ctx, err)
+	}
+	if needs(plan, "roads") {
+		if err := r.roads(ctx, plan, s); err != nil {
+			return nil, cause(ctx, fmt.Errorf("roads: %w", err))
+		}
+	}
+	if needs(plan, "registry") {
+		if err := r.registry(ctx, plan, s); err != nil {
+			return nil, cause(ctx, fmt.Errorf("registry: %w", err))
 		}
 	}
 	if needs(plan, "ledger") {
@@ -74,11 +95,11 @@ func cause(ctx context.Context, err error) error {
 }
 
 func newRig(ctx context.Context, o options, plan []plannedRow) (_ *rig, err error) {
-	r := &rig{rounds: o.rounds, entries: o.entries, began: time.Now(), warm: &warmth{size: largeImage + largeImage/2}, ariaPorts: "20000-30000"}
+	r := &rig{rounds: o.rounds, entries: o.entries, scale: o.scale, began: time.Now(), warm: &warmth{size: largeImage + largeImage/2}, ariaPorts: "20000-30000"}
 	if r.self, err = os.Executable(); err != nil {
 		return nil, err
 	}
-	if needs(plan, shapeName(oneLayer)+"/"+aria) || needs(plan, shapeName(tenLayers)+"/"+aria) {
+	if needsAria(plan) {
 		if r.ariaPath, err = exec.LookPath("aria2c"); err != nil {
 			return nil, fmt.Errorf("%w: install it, or choose rows with -run", err)
 		}
@@ -86,6 +107,7 @@ func newRig(ctx context.Context, o options, plan []plannedRow) (_ *rig, err erro
 	if r.dir, err = os.MkdirTemp(o.dir, "dockchain-bench-"); err != nil {
 		return nil, err
 	}
+	r.warm.dir = r.dir
 	r.network = filepath.Base(r.dir)
 	defer func() {
 		if err != nil {
@@ -106,6 +128,11 @@ func newRig(ctx context.Context, o options, plan []plannedRow) (_ *rig, err erro
 		return nil, fmt.Errorf("building dockchain: %w\n%s", err, out)
 	}
 	return r, nil
+}
+
+// needsAria says whether any row compares with aria2c.
+func needsAria(plan []plannedRow) bool {
+	return slices.ContainsFunc(plan, func(r plannedRow) bool { return strings.Contains(r.peer, "/"+aria+"/") })
 }
 
 // tell says on stderr what goes on.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 // Row is one line of the result: a median of ours beside that of a peer.
@@ -105,14 +106,19 @@ func allRows() []plannedRow {
 		plannedRow{name: "first-piece/link", what: "magnet link to first piece, 1 MiB image, peer named in the link", unit: elapsed, ours: "first/link", aim: &aim{bound: 50}, digits: 1},
 		plannedRow{name: "first-piece/connected", what: "magnet link to first piece, 1 MiB image, peer connected", unit: elapsed, ours: "first/connected", aim: &aim{bound: 50}, digits: 1},
 		plannedRow{name: "whole-fetch/link", what: "magnet link to whole 1 MiB image, durable and verified", unit: elapsed, ours: "first/whole", digits: 1},
-	), ledgerRows()...)
+	), slices.Concat(manyRows(), herdRows(), roadsRows(), registryRows(), ledgerRows())...)
 }
 
 func transferRows(layers int) []plannedRow {
 	shape := shapeName(layers)
 	s := func(contender, of string) string { return shape + "/" + contender + "/" + of }
 	row := func(name, what, unit, of, peer string, a *aim) plannedRow {
-		r := plannedRow{name: shape + "/" + name, what: what + ", " + shapeWords(layers), unit: unit, ours: s(ours, of), aim: a}
+		if rest, fetch := strings.CutPrefix(name, "fetch/"); fetch {
+			name = fetchPrefix(layers) + "/" + rest
+		} else {
+			name = shape + "/" + name
+		}
+		r := plannedRow{name: name, what: what + ", " + shapeWords(layers), unit: unit, ours: s(ours, of), aim: a}
 		if unit == cpu {
 			r.digits = 2
 		}
@@ -121,9 +127,13 @@ func transferRows(layers int) []plannedRow {
 		}
 		return r
 	}
+	beside := 0.8
+	if layers == oneLayer {
+		beside = 0.9
+	}
 	return []plannedRow{
 		row("fetch/aria2c", "fetch", rate, "fetch/rate", aria, &aim{ratio: true, least: true, bound: 2.5}),
-		row("fetch/http", "fetch", rate, "fetch/rate", http, &aim{ratio: true, least: true, bound: 0.8}),
+		row("fetch/http", "fetch", rate, "fetch/rate", http, &aim{ratio: true, least: true, bound: beside}),
 		row("fetch/http-fsync", "fetch", rate, "fetch/rate", httpSync, nil),
 		row("publish", "publish", rate, "publish/rate", copying, nil),
 		row("cpu-fetch/aria2c", "CPU of the fetching side", cpu, "fetch/cpu-to", aria, nil),
@@ -134,6 +144,14 @@ func transferRows(layers int) []plannedRow {
 		row("rss-fetch", "peak memory of the fetching node", memory, "fetch/rss-to", aria, &aim{bound: 150}),
 		row("rss-publish", "peak memory of the publishing node", memory, "fetch/rss-from", aria, &aim{bound: 150}),
 	}
+}
+
+// fetchPrefix begins the names of the rows of fetches.
+func fetchPrefix(layers int) string {
+	if layers == oneLayer {
+		return "one-to-one/1GiB"
+	}
+	return shapeName(layers) + "/fetch"
 }
 
 func shapeName(layers int) string {

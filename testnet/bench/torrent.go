@@ -7,10 +7,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-)
 
-// pieceLength of the torrents for aria2c: what dockchain uses at this size.
-const pieceLength = 1 << 20
+	"github.com/dockchains/dockchain/p2p/swarm"
+)
 
 func torrentName(img imageDir) string {
 	if len(img.layers) == 1 {
@@ -20,7 +19,7 @@ func torrentName(img imageDir) string {
 }
 
 // makeTorrent writes a .torrent (BEP 3) of the layers: one file, or several in a
-// directory.
+// directory. Pieces are as long as dockchain's at this size.
 func makeTorrent(img imageDir, announce string) ([]byte, error) {
 	var files, pieces bytes.Buffer
 	var readers []io.Reader
@@ -38,6 +37,7 @@ func makeTorrent(img imageDir, announce string) ([]byte, error) {
 		readers = append(readers, f)
 	}
 	all := io.MultiReader(readers...)
+	pieceLength := swarm.PieceLength(img.size)
 	piece := make([]byte, pieceLength)
 	for {
 		n, err := io.ReadFull(all, piece)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	nethttp "net/http"
+	"net/netip"
 	"strconv"
 	"sync"
 	"time"
@@ -17,7 +18,12 @@ type tracker struct {
 	server   *nethttp.Server
 
 	mu    sync.Mutex
-	peers map[uint16]bool // guarded by mu; by port: has everything
+	peers map[netip.AddrPort]trackedPeer // guarded by mu
+}
+
+type trackedPeer struct {
+	gone, whole bool
+	uploaded    int64 // bytes, by its own word
 }
 
 func newTracker() (*tracker, error) {
@@ -25,7 +31,7 @@ func newTracker() (*tracker, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tracker{listener: l, peers: map[uint16]bool{}}
+	t := &tracker{listener: l, peers: map[netip.AddrPort]trackedPeer{}}
 	t.server = &nethttp.Server{Handler: t, ReadHeaderTimeout: time.Minute}
 	go func() { _ = t.server.Serve(l) }()
 	return t, nil
@@ -40,12 +46,31 @@ func (t *tracker) seeders() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := 0
-	for _, whole := range t.peers {
-		if whole {
+	for _, p := range t.peers {
+		if p.whole && !p.gone {
 			n++
 		}
 	}
 	return n
+}
+
+// anySeeder is one of them.
+func (t *tracker) anySeeder() (addr netip.AddrPort) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for a, p := range t.peers {
+		if p.whole {
+			return a
+		}
+	}
+	return addr
+}
+
+// uploaded is what a client said last that it sent, in bytes.
+func (t *tracker) uploaded(addr netip.AddrPort) int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.peers[addr].uploaded
 }
 
 func (t *tracker) ServeHTTP(w nethttp.ResponseWriter, r *nethttp.Request) {
@@ -55,18 +80,20 @@ func (t *tracker) ServeHTTP(w nethttp.ResponseWriter, r *nethttp.Request) {
 		fmt.Fprint(w, "d14:failure reason7:no porte")
 		return
 	}
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		fmt.Fprint(w, "d14:failure reason10:no addresse")
+		return
+	}
+	self := netip.AddrPortFrom(from.Addr().Unmap(), uint16(port))
+	uploaded, _ := strconv.ParseInt(q.Get("uploaded"), 10, 64) // 0 where nothing is told
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	self := uint16(port)
-	if q.Get("event") == "stopped" {
-		delete(t.peers, self)
-	} else {
-		t.peers[self] = q.Get("left") == "0"
-	}
+	t.peers[self] = trackedPeer{gone: q.Get("event") == "stopped", whole: q.Get("left") == "0", uploaded: uploaded}
 	var others []byte
-	for p := range t.peers {
-		if p != self {
-			others = binary.BigEndian.AppendUint16(append(others, 127, 0, 0, 1), p)
+	for p, state := range t.peers {
+		if p != self && !state.gone {
+			others = binary.BigEndian.AppendUint16(append(others, p.Addr().AsSlice()...), p.Port())
 		}
 	}
 	fmt.Fprintf(w, "d8:intervali1e5:peers%d:%se", len(others), others)

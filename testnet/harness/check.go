@@ -43,6 +43,20 @@ func SameLayout(t testing.TB, want *Layout, dir string) {
 	}
 }
 
+// Whole tells what a directory lacks of the image.
+func (l *Layout) Whole(dir string) error {
+	got, err := blobsIn(dir)
+	if err != nil {
+		return err
+	}
+	for d, size := range l.Blobs {
+		if n, ok := got[d]; !ok || n != size {
+			return fmt.Errorf("%s has %d bytes (there: %t), want %d", d, n, ok, size)
+		}
+	}
+	return nil
+}
+
 // WholeBlobs fails the test if a blob in a data directory or layout is not what
 // its name says.
 func WholeBlobs(t testing.TB, dir string) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -58,6 +59,21 @@ func Run(t testing.TB, binary, home string, args ...string) *Process {
 // Launch is Run without waiting.
 func Launch(t testing.TB, binary, home string, args ...string) *Process {
 	t.Helper()
+	return launch(t, nil, binary, home, append([]string{"--peer", "/ip4/127.0.0.1/tcp/0"}, args...))
+}
+
+// RunWithin starts a node by a command that runs others somewhere, as in a network
+// namespace, and waits until it serves. It listens for peers on all addresses
+// there, port 4747 of TCP and UDP.
+func RunWithin(t testing.TB, within []string, binary, home string, args ...string) *Process {
+	t.Helper()
+	p := launch(t, within, binary, home, append([]string{"--port-mapping=false"}, args...))
+	p.AwaitReady()
+	return p
+}
+
+func launch(t testing.TB, within []string, binary, home string, args []string) *Process {
+	t.Helper()
 	ready := filepath.Join(filepath.Dir(home), filepath.Base(home)+".ready")
 	if err := os.Remove(ready); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
@@ -66,10 +82,11 @@ func Launch(t testing.TB, binary, home string, args ...string) *Process {
 		Client: api.NewSocketClient(node.SocketPath(home)),
 		t:      t, home: home, exited: make(chan struct{}), book: newLogbook(t, "process over "+home),
 	}
-	p.cmd = exec.Command(binary, append([]string{
-		"run", "--home", home, "--ready-file", ready, "--mdns=false", "--log-level", "debug",
-		"--registry", "127.0.0.1:0", "--api", "127.0.0.1:0", "--bittorrent", "127.0.0.1:0", "--peer", "/ip4/127.0.0.1/tcp/0",
-	}, args...)...)
+	line := slices.Concat(within, []string{
+		binary, "run", "--home", home, "--ready-file", ready, "--mdns=false", "--log-level", "debug",
+		"--registry", "127.0.0.1:0", "--api", "127.0.0.1:0", "--bittorrent", "127.0.0.1:0",
+	}, args)
+	p.cmd = exec.Command(line[0], line[1:]...)
 	p.cmd.Stdout, p.cmd.Stderr = p.book, p.book
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("starting a process: %v", err)
@@ -145,3 +162,18 @@ func (p *Process) Exited() bool {
 
 // Log tells whether the process wrote a text.
 func (p *Process) Log(s string) bool { return p.book.Contains(s) }
+
+// Peak is the most memory that the process had resident so far, in bytes (Linux).
+func (p *Process) Peak() int64 {
+	p.t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	_, rest, _ := bytes.Cut(b, []byte("VmHWM:"))
+	var kib int64
+	if _, err := fmt.Sscan(string(rest), &kib); err != nil {
+		p.t.Fatalf("reading the peak of memory: %v", err)
+	}
+	return kib << 10
+}

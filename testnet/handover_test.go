@@ -18,7 +18,7 @@ import (
 // An archive is written while its image arrives, and is there when all of it is.
 func TestFetchHandsOnWhatArrives(t *testing.T) {
 	t.Parallel()
-	const size, dammed = 8 << 20, 4 << 20
+	const size, dammed = 8 << 20, 6 << 20
 	b := newBetween(t, testnet.Image{Seed: 75, Layers: []int64{300 << 10, size}})
 	dam := testnet.NewDam(dammed)
 	t.Cleanup(dam.Open)

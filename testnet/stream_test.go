@@ -104,7 +104,7 @@ func layerOf(t *testing.T, l *testnet.Layout, size int64) digest.Digest {
 // image is given to nobody before it is here whole.
 func TestPullIsStreamed(t *testing.T) {
 	t.Parallel()
-	const size, dammed = 8 << 20, 4 << 20
+	const size, dammed = 8 << 20, 6 << 20
 	b := newBetween(t, testnet.Image{Seed: 70, Layers: []int64{size, 300 << 10, 2000}})
 	dam := testnet.NewDam(dammed)
 	t.Cleanup(dam.Open)
@@ -114,8 +114,8 @@ func TestPullIsStreamed(t *testing.T) {
 	}
 	name := b.published.Author + "/app"
 	p := puller{t, b.victim}
-	// The layers wait for somebody to read one, so that its beginning is asked for
-	// first, and the dam is behind it.
+	// The layers wait for somebody to read one, so that its beginning is among what is
+	// asked for first.
 	got, err := p.request(exchange.PullRequest{Target: name + ":1.0", Client: "test", Peek: true})
 	if err != nil {
 		t.Fatal(err)

@@ -3,29 +3,37 @@ package testnet
 import (
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/dockchains/dockchain/p2p/swarm"
 )
 
-// Dam lets the beginning of a file pass, and the rest when it is opened.
+// Dam lets so many bytes of files pass, whichever are asked for first, and the rest
+// when it is opened. It does not go by their place: a seeder answers a peer's requests
+// one by one, and which piece it lets a peer know of first is chance.
 type Dam struct {
-	at   int64
+	left atomic.Int64 // bytes
 	open chan struct{}
 	once sync.Once
 }
 
 // NewDam makes a dam behind so many bytes.
-func NewDam(at int64) *Dam { return &Dam{at: at, open: make(chan struct{})} }
+func NewDam(after int64) *Dam {
+	d := &Dam{open: make(chan struct{})}
+	d.left.Store(after)
+	return d
+}
 
 // Open lets everything pass.
 func (d *Dam) Open() { d.once.Do(func() { close(d.open) }) }
 
-// Before gives the same files, of which those pass the dam that are longer.
+// Before gives the same files, of which those pass the dam that are longer than what
+// it lets pass.
 func (d *Dam) Before(files []swarm.Source) []swarm.Source {
-	out := make([]swarm.Source, len(files))
+	out, after := make([]swarm.Source, len(files)), d.left.Load()
 	for i, f := range files {
 		out[i] = f
-		if f.Size <= d.at {
+		if f.Size <= after {
 			continue
 		}
 		out[i] = swarm.Source{Path: f.Path, Size: f.Size, Open: func() (io.ReaderAt, io.Closer, error) {
@@ -42,7 +50,7 @@ type dammed struct {
 }
 
 func (r dammed) ReadAt(b []byte, off int64) (int, error) {
-	if off+int64(len(b)) > r.dam.at {
+	if r.dam.left.Add(-int64(len(b))) < 0 {
 		<-r.dam.open
 	}
 	return r.ReaderAt.ReadAt(b, off)

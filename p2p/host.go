@@ -233,11 +233,19 @@ func (h *Host) isMember(id peer.ID) bool {
 	return err == nil && len(spoken) > 0
 }
 
-// Connect dials a multiaddr that ends in /p2p/ID.
-func (h *Host) Connect(ctx context.Context, addr string) error {
-	info, err := ParseAddr(addr)
-	if err != nil {
-		return err
+// Connect dials a peer at multiaddrs that end in the same /p2p/ID. Those told together
+// are dialled by the cheapest road first; of those told one by one it is the first told.
+func (h *Host) Connect(ctx context.Context, addrs ...string) error {
+	var info peer.AddrInfo
+	for _, s := range addrs {
+		a, err := ParseAddr(s)
+		if err != nil {
+			return err
+		}
+		if info.ID != "" && a.ID != info.ID {
+			return fmt.Errorf("%w: %s is of another peer than %s", ErrBadAddress, s, info.ID)
+		}
+		info.ID, info.Addrs = a.ID, append(info.Addrs, a.Addrs...)
 	}
 	return h.connect(ctx, info)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -63,17 +64,32 @@ func TestTCPIsPreferred(t *testing.T) {
 	t.Parallel()
 	a := openHost(t, func(c *Config) { c.Listen, c.headStart = tcpAndQUIC, patience })
 	b := openHost(t, func(c *Config) { c.Listen = tcpAndQUIC })
-	info := peer.AddrInfo{ID: b.ID(), Addrs: b.lib.Network().ListenAddresses()}
-	if len(info.Addrs) != 2 {
-		t.Fatalf("b listens on %v", info.Addrs)
+	told := b.Addrs()
+	if len(told) != 2 {
+		t.Fatalf("b is told to be at %v", told)
 	}
-	if err := a.connect(t.Context(), info); err != nil {
+	slices.Reverse(told) // as if QUIC were the first choice
+	if err := a.Connect(t.Context(), told...); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range a.lib.Network().ConnsToPeer(b.ID()) {
 		if transportRank(c.RemoteMultiaddr()) != 0 {
 			t.Errorf("connected over %s", c.RemoteMultiaddr())
 		}
+	}
+}
+
+func TestAddressesOfOnePeer(t *testing.T) {
+	t.Parallel()
+	a, b, c := openHost(t, nil), openHost(t, nil), openHost(t, nil)
+	if err := a.Connect(t.Context(), append(b.Addrs(), c.Addrs()...)...); !errors.Is(err, ErrBadAddress) {
+		t.Errorf("connecting to two peers as one: %v", err)
+	}
+	if err := a.Connect(t.Context()); err == nil {
+		t.Error("connected to nobody")
+	}
+	if n := len(a.Peers()); n != 0 {
+		t.Errorf("%d peers are connected", n)
 	}
 }
 

@@ -40,7 +40,7 @@ import (
 // Network is what the roads need of the peer-to-peer host.
 type Network interface {
 	ID() peer.ID
-	Connect(ctx context.Context, addr string) error
+	Connect(ctx context.Context, addrs ...string) error // of one peer
 	Connected() []peer.ID
 	PeerInfos() []PeerInfo
 	Publish(ctx context.Context, data []byte) error

@@ -157,17 +157,15 @@ func (x *Exchange) findAmongPeers(ctx context.Context, t target, refused *Reject
 	key := logKey(t.author)
 	if t.magnet != nil {
 		key = infohashKey(t.magnet.Infohash)
-		for _, addr := range t.magnet.Addrs {
+		for id, addrs := range byPeer(t.magnet.Addrs) {
 			others.Add(1)
 			wg.Go(func() {
 				defer others.Add(-1)
-				if err := x.Net.Connect(ctx, addr); err != nil {
-					x.log.Debug("address in the link does not answer", "addr", addr, "err", err)
+				if err := x.Net.Connect(ctx, addrs...); err != nil {
+					x.log.Debug("peer in the link does not answer", "peer", id, "err", err)
 					return
 				}
-				if info, err := peer.AddrInfoFromString(addr); err == nil {
-					take(x.askPeer(ctx, t, info.ID))
-				}
+				take(x.askPeer(ctx, t, id))
 			})
 		}
 	}
@@ -190,6 +188,18 @@ func (x *Exchange) findAmongPeers(ctx context.Context, t target, refused *Reject
 	default:
 		return nil, fmt.Errorf("%w: %s", ErrTimeout, t.text)
 	}
+}
+
+// byPeer sorts multiaddrs by the peer they lead to. Each peer is dialled at all of its
+// addresses together: a goroutine for each would have chance choose the road.
+func byPeer(addrs []string) map[peer.ID][]string {
+	out := map[peer.ID][]string{}
+	for _, a := range addrs {
+		if info, err := peer.AddrInfoFromString(a); err == nil {
+			out[info.ID] = append(out[info.ID], a)
+		}
+	}
+	return out
 }
 
 // askDHT reads the record that the link's author put into the DHT.

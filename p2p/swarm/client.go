@@ -95,7 +95,7 @@ func (s *Swarm) callbacks() torrent.Callbacks {
 			switch m.Type {
 			case pp.Have, pp.Bitfield, pp.HaveAll:
 				if f := find(pc); f != nil && !m.Keepalive {
-					f.company.heard(pc, m, s.inlets.from(pc.RemoteAddr.String()))
+					f.company.heard(pc, m, s.inlets.to(pc.RemoteAddr.String()))
 				}
 			}
 		},

@@ -167,33 +167,3 @@ func (f *flow) window() int64 {
 	defer f.mu.Unlock()
 	return f.wanted
 }
-
-// wires are the streams to peers of ours, by torrent and peer.
-type wires struct {
-	mu sync.Mutex
-	of map[peerAddr]*wire
-}
-
-func (ws *wires) add(w *wire) {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	if ws.of == nil {
-		ws.of = map[peerAddr]*wire{}
-	}
-	ws.of[w.addr] = w
-}
-
-func (ws *wires) remove(w *wire) {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	if ws.of[w.addr] == w {
-		delete(ws.of, w.addr)
-	}
-}
-
-// to is the stream to a peer, nil if there is none. Of several it is the newest.
-func (ws *wires) to(a peerAddr) *wire {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	return ws.of[a]
-}

@@ -40,7 +40,7 @@ func (s *Swarm) newInlet(c net.Conn, r io.Reader, remote net.Addr, key string) *
 		return string(b[:n]) == plain[:n]
 	}
 	in.scan.data = in.received
-	s.inlets.add(in)
+	s.inlets.add(key, in)
 	return in
 }
 
@@ -136,41 +136,10 @@ func (in *inlet) Close() error {
 	in.closed = true
 	in.mu.Unlock()
 	if !again {
-		in.s.inlets.remove(in)
+		in.s.inlets.remove(in.key, in)
 		if c != nil {
 			c.closed(in)
 		}
 	}
 	return in.conn.Close()
-}
-
-// inlets are the connections to ordinary clients.
-type inlets struct {
-	mu sync.Mutex
-	of map[string]*inlet
-}
-
-func (is *inlets) add(in *inlet) {
-	is.mu.Lock()
-	defer is.mu.Unlock()
-	if is.of == nil {
-		is.of = map[string]*inlet{}
-	}
-	is.of[in.key] = in
-}
-
-func (is *inlets) remove(in *inlet) {
-	is.mu.Lock()
-	defer is.mu.Unlock()
-	if is.of[in.key] == in {
-		delete(is.of, in.key)
-	}
-}
-
-// from is the connection to an address, nil if there is none. Of several it is the
-// newest.
-func (is *inlets) from(addr string) *inlet {
-	is.mu.Lock()
-	defer is.mu.Unlock()
-	return is.of[addr]
 }

@@ -38,8 +38,8 @@ type Swarm struct {
 	lan     neighbours
 	limiter *limiter
 	herds   herds
-	wires   wires
-	inlets  inlets
+	wires   roster[peerAddr, wire] // streams to peers of ours, by torrent and peer
+	inlets  roster[string, inlet]  // connections to ordinary clients, by address
 	peak    peakRequests
 	// newcomers are visitors that nobody was introduced to yet.
 	newcomers chan *torrent.PeerConn

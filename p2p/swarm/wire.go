@@ -79,7 +79,7 @@ func (s *Swarm) newWire(c net.Conn, addr peerAddr) *wire {
 	w.out.begun = w.saying
 	w.conn = conn{Conn: c, r: w.in, remote: addr}
 	w.choked.Store(true)
-	s.wires.add(w)
+	s.wires.add(addr, w)
 	go w.announce()
 	return w
 }
@@ -340,7 +340,7 @@ func (w *wire) Close() error {
 		if h != nil {
 			w.s.herds.leave(h, v)
 		}
-		w.s.wires.remove(w)
+		w.s.wires.remove(w.addr, w)
 	}
 	return w.conn.Close()
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -77,20 +76,7 @@ func runAliasList(ctx context.Context, g *global) error {
 
 func runAliasRemove(ctx context.Context, g *global, names []string) error {
 	return g.withData(ctx, func(c *api.Client) error {
-		var removed int
-		var errs []error
-		for _, name := range names {
-			if err := c.RemoveAlias(ctx, name); err != nil {
-				errs = append(errs, fmt.Errorf("forgetting %s: %w", name, err))
-				continue
-			}
-			removed++
-		}
-		err := errors.Join(errs...)
-		if err != nil && removed > 0 {
-			err = fmt.Errorf("%w: %w", errPartial, err)
-		}
-		return err
+		return g.each(names, "forgetting", func(name string) error { return c.RemoveAlias(ctx, name) })
 	})
 }
 

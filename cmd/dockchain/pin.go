@@ -104,21 +104,6 @@ func runPin(ctx context.Context, g *global, o pinOptions, targets []string) erro
 	})
 }
 
-// each does the same with all, and tells whether it was done with some.
-func (g *global) each(all []string, doing string, do func(string) error) error {
-	var errs []error
-	for _, one := range all {
-		if err := do(one); err != nil {
-			errs = append(errs, fmt.Errorf("%s %s: %w", doing, shorten(one, 80), err))
-		}
-	}
-	err := errors.Join(errs...)
-	if err != nil && len(errs) < len(all) {
-		err = fmt.Errorf("%w: %w", errPartial, err)
-	}
-	return err
-}
-
 func runUnpin(ctx context.Context, g *global, targets []string) error {
 	return g.withData(ctx, func(c *api.Client) error {
 		return g.each(targets, "unpinning", func(target string) error { return c.Unpin(ctx, target) })

@@ -117,20 +117,7 @@ func runRepoSet(ctx context.Context, g *global, name string, set api.RepositoryS
 
 func runRepoRemove(ctx context.Context, g *global, names []string) error {
 	return g.withData(ctx, func(c *api.Client) error {
-		var removed int
-		var errs []error
-		for _, name := range names {
-			if err := c.RemoveRepo(ctx, name); err != nil {
-				errs = append(errs, fmt.Errorf("removing %s: %w", name, err))
-				continue
-			}
-			removed++
-		}
-		err := errors.Join(errs...)
-		if err != nil && removed > 0 {
-			err = fmt.Errorf("%w: %w", errPartial, err)
-		}
-		return err
+		return g.each(names, "removing", func(name string) error { return c.RemoveRepo(ctx, name) })
 	})
 }
 

@@ -110,3 +110,18 @@ func group(cmd *cobra.Command, children ...*cobra.Command) *cobra.Command {
 	cmd.AddCommand(children...)
 	return cmd
 }
+
+// each does the same with all, and tells whether it was done with some.
+func (g *global) each(all []string, doing string, do func(string) error) error {
+	var errs []error
+	for _, one := range all {
+		if err := do(one); err != nil {
+			errs = append(errs, fmt.Errorf("%s %s: %w", doing, shorten(one, 80), err))
+		}
+	}
+	err := errors.Join(errs...)
+	if err != nil && len(errs) < len(all) {
+		err = fmt.Errorf("%w: %w", errPartial, err)
+	}
+	return err
+}

@@ -9,14 +9,14 @@ import (
 
 func TestMem(t *testing.T) {
 	t.Parallel()
-	ledgertest.TestStore(t, ledgertest.Harness{
+	ledgertest.TestStore(t, ledgertest.Harness[ledger.Store]{
 		Open: func(*testing.T) ledger.Store { return ledger.NewMem() },
 	})
 }
 
 func TestMemSweep(t *testing.T) {
 	t.Parallel()
-	ledgertest.TestSweep(t, ledgertest.Harness{
+	ledgertest.TestSweep(t, ledgertest.Harness[ledger.Store]{
 		Open: func(*testing.T) ledger.Store { return ledger.NewMem() },
 	})
 }

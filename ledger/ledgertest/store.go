@@ -21,18 +21,9 @@ import (
 	"github.com/dockchains/dockchain/ledger"
 )
 
-// Harness says how to get the stores under test.
-type Harness struct {
-	// Open returns an empty store that is closed when the test ends.
-	Open func(t *testing.T) ledger.Store
-	// Reopen ends s as a crash or a restart would and returns a store over
-	// the same data. Nil: the store does not outlive its process.
-	Reopen func(t *testing.T, s ledger.Store) ledger.Store
-}
-
 // TestStore runs the conformance suite.
-func TestStore(t *testing.T, h Harness) {
-	for name, test := range map[string]func(*testing.T, ledger.Store){
+func TestStore(t *testing.T, h Harness[ledger.Store]) {
+	h.Run(t, map[string]func(*testing.T, ledger.Store){
 		"unknown author":   testUnknown,
 		"grows":            testGrows,
 		"conflict":         testConflict,
@@ -51,19 +42,7 @@ func TestStore(t *testing.T, h Harness) {
 		"many authors":     testManyAuthors,
 		"one winner":       testOneWinner,
 		"reads while grow": testReadsWhileGrowing,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, h.Open(t))
-		})
-	}
-	if h.Reopen == nil {
-		return // the store does not outlive its process
-	}
-	t.Run("reopen", func(t *testing.T) {
-		t.Parallel()
-		testReopen(t, h)
-	})
+	}, testReopen)
 }
 
 // history is a log that a test writes, with what the store must then hold.
@@ -541,7 +520,7 @@ func testFaults(t *testing.T, s ledger.Store) {
 	h.holds(t, s, 2)
 }
 
-func testReopen(t *testing.T, h Harness) {
+func testReopen(t *testing.T, h Harness[ledger.Store]) {
 	s := h.Open(t)
 	a, b, c := newHistory(t, "reopen a", 20), newHistory(t, "reopen b", 3), newHistory(t, "reopen c", 20)
 	size := 0

@@ -14,7 +14,7 @@ import (
 // takes place, and once after, when nobody was told. Then the process begins
 // again over what is there. Nothing that was acknowledged may be lost, no log
 // may have two histories, and the script must come to its end.
-func TestSweep(t *testing.T, h Harness) {
+func TestSweep(t *testing.T, h Harness[ledger.Store]) {
 	writes := 0
 	run := func(t *testing.T, stop int, apply bool) {
 		disk := h.Open(t)

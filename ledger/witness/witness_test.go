@@ -25,7 +25,7 @@ import (
 
 func TestMem(t *testing.T) {
 	t.Parallel()
-	witnesstest.TestStore(t, witnesstest.Harness{Open: func(*testing.T) witness.Store { return witness.NewMem() }})
+	witnesstest.TestStore(t, ledgertest.Harness[witness.Store]{Open: func(*testing.T) witness.Store { return witness.NewMem() }})
 }
 
 // TestAnswers goes through the statuses of the specification over HTTP.

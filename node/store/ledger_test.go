@@ -23,7 +23,7 @@ import (
 )
 
 // ledgers is how the suites open and reopen the logs of a store.
-var ledgers = ledgertest.Harness{
+var ledgers = ledgertest.Harness[ledger.Store]{
 	Open: func(t *testing.T) ledger.Store { return open(t).Ledgers() },
 	Reopen: func(t *testing.T, s ledger.Store) ledger.Store {
 		old := s.(Ledgers).s

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/dockchains/dockchain/ledger/ledgertest"
 	"github.com/dockchains/dockchain/ledger/note"
 	"github.com/dockchains/dockchain/ledger/witness"
 	"github.com/dockchains/dockchain/ledger/witness/witnesstest"
@@ -14,7 +15,7 @@ import (
 
 func TestWitnessConforms(t *testing.T) {
 	t.Parallel()
-	witnesstest.TestStore(t, witnesstest.Harness{
+	witnesstest.TestStore(t, ledgertest.Harness[witness.Store]{
 		Open: func(t *testing.T) witness.Store { return open(t).Witness() },
 		Reopen: func(t *testing.T, s witness.Store) witness.Store {
 			old := s.(Witness).s

@@ -15,21 +15,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/dockchains/dockchain/ledger/ledgertest"
 	"github.com/dockchains/dockchain/ledger/witness"
 )
 
-// Harness says how to get the stores under test.
-type Harness struct {
-	// Open returns an empty store that is closed when the test ends.
-	Open func(t *testing.T) witness.Store
-	// Reopen ends s as a crash or a restart would and returns a store over
-	// the same data. Nil: the store does not outlive its process.
-	Reopen func(t *testing.T, s witness.Store) witness.Store
-}
-
 // TestStore runs the conformance suite.
-func TestStore(t *testing.T, h Harness) {
-	for name, test := range map[string]func(*testing.T, witness.Store){
+func TestStore(t *testing.T, h ledgertest.Harness[witness.Store]) {
+	h.Run(t, map[string]func(*testing.T, witness.Store){
 		"unknown":     testUnknown,
 		"swap":        testSwap,
 		"conflict":    testConflict,
@@ -37,24 +29,7 @@ func TestStore(t *testing.T, h Harness) {
 		"odd origins": testOddOrigins,
 		"cancelled":   testCancelled,
 		"one winner":  testOneWinner,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, h.Open(t))
-		})
-	}
-	if h.Reopen == nil {
-		return // the store does not outlive its process
-	}
-	t.Run("reopen", func(t *testing.T) {
-		t.Parallel()
-		s := h.Open(t)
-		swap(t, s, "a", witness.Record{}, record(1))
-		swap(t, s, "a", record(1), record(2))
-		s = h.Reopen(t, s)
-		holds(t, s, "a", record(2))
-		swap(t, s, "a", record(2), record(3))
-	})
+	}, testReopen)
 }
 
 // record returns the n-th record, the same one every time.
@@ -205,6 +180,15 @@ func mustRecord(t *testing.T, s witness.Store, origin string) witness.Record {
 		t.Fatal(err)
 	}
 	return r
+}
+
+func testReopen(t *testing.T, h ledgertest.Harness[witness.Store]) {
+	s := h.Open(t)
+	swap(t, s, "a", witness.Record{}, record(1))
+	swap(t, s, "a", record(1), record(2))
+	s = h.Reopen(t, s)
+	holds(t, s, "a", record(2))
+	swap(t, s, "a", record(2), record(3))
 }
 
 // Faulty is a store that fails on demand. Set its function before its first

@@ -1,16 +1,12 @@
 package ledger_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/dockchains/dockchain/ledger"
 	"github.com/dockchains/dockchain/ledger/ledgertest"
-	"github.com/dockchains/dockchain/ledger/statemap"
 )
 
 // set is a KeySet of some keys, one of which must sign, and one next key.
@@ -262,172 +258,6 @@ func TestOneKeyCountedOnce(t *testing.T) {
 	}
 }
 
-// TestRecover: a thief releases, revokes and gives away; the author takes it
-// back and all is as before.
-func TestRecover(t *testing.T) {
-	t.Parallel()
-	stolen := ledgertest.Key(1)
-	store := ledger.NewMem()
-	l := ledger.New(store, "public")
-	author := rotating(t, l)
-	good := ledgertest.Append(t, l, author, stolen, "app", "1", 0)
-	mustAppend(t, l, author, stolen, &ledger.Revoke{Repo: "old", Tag: "1", LastValid: 0})
-	state := states(t, store, author)
-
-	evil := ledgertest.Append(t, l, author, stolen, "app", "1", 666)
-	mustAppend(t, l, author, stolen, &ledger.Revoke{Digest: ledgertest.Release("app", "1", 0).Image.Digest})
-	mustAppend(t, l, author, stolen, &ledger.Revoke{Repo: "old", Tag: "1", LastValid: 2})
-	mustAppend(t, l, author, stolen, &ledger.Transfer{Repo: "app", To: ledger.AuthorIDOf([]byte("thief"))})
-	ledgertest.Append(t, l, author, stolen, "other", "1", 0)
-	if v := l.Verdict(t.Context(), ledger.Claim{Proved: good}); v.Accepted {
-		t.Errorf("the thief's revocation does nothing: %+v", v)
-	}
-	for _, from := range []uint64{0, 9, 10} {
-		if _, err := l.Recover(t.Context(), author, []ledger.Key{ledgertest.Key(2)}, set(ledgertest.Key(3), ledgertest.Key(2)), from); !errors.Is(err, ledger.ErrBadEntry) {
-			t.Errorf("taking back from %d: %v, want ErrBadEntry", from, err)
-		}
-	}
-	if _, err := l.Recover(t.Context(), author, []ledger.Key{ledgertest.Key(2)}, set(ledgertest.Key(3), ledgertest.Key(2)), 3); err != nil {
-		t.Fatal(err)
-	}
-	after := states(t, store, author)
-	delete(state, "keys")
-	delete(after, "keys")
-	if fmt.Sprint(state) != fmt.Sprint(after) {
-		t.Errorf("the state is %v, want that before the theft %v", after, state)
-	}
-	wantRule(t, l, good, ledger.RuleUnrevoked, true, "")
-	wantRule(t, l, evil, ledger.RuleUnrevoked, false, "other hands")
-	if p, err := l.ProveLatest(t.Context(), author, "app", "1"); err != nil || p.Release.Index != good.Index {
-		t.Errorf("the latest is %+v, %v", p, err)
-	}
-	ledgertest.Append(t, l, author, ledgertest.Key(2), "app", "2", 0)
-	if _, err := l.Recover(t.Context(), author, []ledger.Key{ledgertest.Key(3)}, set(ledgertest.Key(4), ledgertest.Key(3)), 3); !errors.Is(err, ledger.ErrBadEntry) {
-		t.Errorf("taking back what is before the last key event: %v, want ErrBadEntry", err)
-	}
-	if _, err := l.Recover(t.Context(), author, []ledger.Key{ledgertest.Key(3)}, set(ledgertest.Key(4), ledgertest.Key(3)), 9); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := l.ProveLatest(t.Context(), author, "app", "2"); !errors.Is(err, ledger.ErrNotFound) {
-		t.Errorf("the latest of what was taken back: %v, want ErrNotFound", err)
-	}
-	mustBeSound(t, l, author)
-	// A stranger who has nothing but the proof sees it too.
-	stranger := ledger.New(ledger.NewMem(), "public")
-	wantRule(t, stranger, prove(t, l, author, evil.Index), ledger.RuleUnrevoked, false, "other hands")
-	wantRule(t, stranger, prove(t, l, author, good.Index), ledger.RuleUnrevoked, true, "no copy")
-}
-
-func states(t testing.TB, s ledger.Store, author ledger.AuthorID) map[string]string {
-	t.Helper()
-	items, err := s.States(author)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := map[string]string{}
-	for _, it := range items {
-		out[it.Key] = string(it.Value)
-	}
-	return out
-}
-
-// wantRule wants what a verdict says under a rule.
-func wantRule(t testing.TB, l *ledger.Ledger, p *ledger.Proved, rule string, ok bool, says string) {
-	t.Helper()
-	for _, r := range l.Verdict(t.Context(), ledger.Claim{Proved: p}).Reasons {
-		if r.Rule == rule {
-			if r.OK != ok || !strings.Contains(r.Text, says) {
-				t.Errorf("rule %s of entry %d: %v, %s; want %v, %s", rule, p.Index, r.OK, r.Text, ok, says)
-			}
-			return
-		}
-	}
-	t.Errorf("no rule %s", rule)
-}
-
-func TestRetire(t *testing.T) {
-	t.Parallel()
-	l := ledger.New(ledger.NewMem(), "public")
-	author := rotating(t, l)
-	good := ledgertest.Append(t, l, author, ledgertest.Key(1), "app", "1", 0)
-	p, err := l.Retire(t.Context(), author, []ledger.Key{ledgertest.Key(2)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, k := range []uint64{1, 2} {
-		if _, err := l.AppendRelease(t.Context(), author, ledgertest.Key(k), *release("2")); err == nil {
-			t.Errorf("key %d appends after the end", k)
-		}
-	}
-	if _, err := l.AppendRelease(t.Context(), author, ledgertest.Key(2), *release("2")); !errors.Is(err, ledger.ErrRetired) {
-		t.Errorf("%v, want ErrRetired", err)
-	}
-	leaves := mustBeSound(t, l, author)
-	if _, _, err := p.Verify(); err != nil {
-		t.Error(err)
-	}
-	wantRule(t, l, good, ledger.RuleGrown, true, "")
-	if _, err := l.ProveLatest(t.Context(), author, "app", "1"); err != nil {
-		t.Errorf("the latest of a retired author: %v", err)
-	}
-	f := &forgery{network: "public", author: author, key: ledgertest.Key(2), leaves: leaves}
-	more := f.say(t, ledger.Place{Author: author, Index: 3, State: statemap.Hash{1}}, release("2"), f.key)
-	if _, err := l.Extend(t.Context(), author, 3, more.leaves[3:], more.checkpoint(t)); !errors.Is(err, ledger.ErrRetired) {
-		t.Errorf("extending: %v, want ErrRetired", err)
-	}
-	late := more.prove(t, 3)
-	late.KeyEvents = []ledger.KeyEvent{{Index: 2, Entry: leaves[2], Proof: more.prove(t, 2).Proof}}
-	if _, _, err := late.Verify(); !errors.Is(err, ledger.ErrRetired) {
-		t.Errorf("an entry after the end: %v, want ErrRetired", err)
-	}
-	late = more.prove(t, 1)
-	late.KeyEvents = []ledger.KeyEvent{{Index: 2, Entry: leaves[2], Proof: more.prove(t, 2).Proof}}
-	if _, _, err := late.Verify(); !errors.Is(err, ledger.ErrRetired) {
-		t.Errorf("a checkpoint after the end: %v, want ErrRetired", err)
-	}
-}
-
-// TestKeyEventsOfProved: the chain cannot be cut, reordered or filled up.
-func TestKeyEventsOfProved(t *testing.T) {
-	t.Parallel()
-	l := ledger.New(ledger.NewMem(), "public")
-	author := rotating(t, l)
-	for i := range uint64(4) {
-		ledgertest.Append(t, l, author, ledgertest.Key(i+1), "app", "1", int(i))
-		mustRotate(t, l, author, set(ledgertest.Key(i+3), ledgertest.Key(i+2)), ledgertest.Key(i+2))
-	}
-	good := prove(t, l, author, 5)
-	other := prove(t, l, author, 3)
-	back, err := ledger.DecodeProved(good.Encode())
-	if err != nil || len(good.KeyEvents) != 4 {
-		t.Fatal(err)
-	}
-	if _, _, err := back.Verify(); err != nil {
-		t.Fatal(err)
-	}
-	for name, change := range map[string]func([]ledger.KeyEvent) []ledger.KeyEvent{
-		"none":          func([]ledger.KeyEvent) []ledger.KeyEvent { return nil },
-		"first missing": func(e []ledger.KeyEvent) []ledger.KeyEvent { return e[1:] },
-		"last missing":  func(e []ledger.KeyEvent) []ledger.KeyEvent { return e[:3] },
-		"one missing":   func(e []ledger.KeyEvent) []ledger.KeyEvent { return slices.Delete(e, 1, 2) },
-		"one twice":     func(e []ledger.KeyEvent) []ledger.KeyEvent { return slices.Insert(e, 1, e[0]) },
-		"swapped":       func(e []ledger.KeyEvent) []ledger.KeyEvent { e[1], e[2] = e[2], e[1]; return e },
-		"no event": func(e []ledger.KeyEvent) []ledger.KeyEvent {
-			e[1].Index, e[1].Entry, e[1].Proof = 3, other.Entry, other.Proof
-			return e
-		},
-		"other index": func(e []ledger.KeyEvent) []ledger.KeyEvent { e[1].Index++; return e },
-		"no proof":    func(e []ledger.KeyEvent) []ledger.KeyEvent { e[1].Proof = nil; return e },
-		"empty":       func(e []ledger.KeyEvent) []ledger.KeyEvent { e[1].Entry = nil; return e },
-	} {
-		bad := *good
-		bad.KeyEvents = change(slices.Clone(good.KeyEvents))
-		if _, _, err := bad.Verify(); err == nil {
-			t.Errorf("%s: nobody noticed", name)
-		}
-	}
-}
-
 // TestManyRotations: until the log may have no more, every proof can be
 // gossiped.
 func TestManyRotations(t *testing.T) {
@@ -470,27 +300,6 @@ func TestManyRotations(t *testing.T) {
 	if _, err := ledger.New(ledger.NewMem(), "public").Extend(t.Context(), author, 0, leaves, latest.Last.Checkpoint); err != nil {
 		t.Errorf("reading the whole log: %v", err)
 	}
-}
-
-// TestManyRecoveries: there is an end to what others must read again.
-func TestManyRecoveries(t *testing.T) {
-	t.Parallel()
-	l := ledger.New(ledger.NewMem(), "public")
-	author := rotating(t, l)
-	for n := uint64(2); ; n++ {
-		ledgertest.Append(t, l, author, ledgertest.Key(n-1), "app", "1", int(n))
-		at := size(t, l, author)
-		to := set(ledgertest.Key(n+1), ledgertest.Key(n))
-		_, err := l.Recover(t.Context(), author, []ledger.Key{ledgertest.Key(n)}, to, at-1)
-		if errors.Is(err, ledger.ErrTooLarge) && n == 18 {
-			mustRotate(t, l, author, to, ledgertest.Key(n))
-			break
-		}
-		if err != nil {
-			t.Fatalf("recovery %d: %v", n-1, err)
-		}
-	}
-	mustBeSound(t, l, author)
 }
 
 // TestRotateFaults stops at every commit, before and after it took place.
@@ -545,40 +354,4 @@ func size(t testing.TB, l *ledger.Ledger, author ledger.AuthorID) uint64 {
 		t.Fatal(err)
 	}
 	return head.Size
-}
-
-// TestWork: a proof of work is what it claims, and belongs to its keys.
-func TestWork(t *testing.T) {
-	t.Parallel()
-	k := ledgertest.Key(1)
-	in := ledger.Inception{Network: "public", Keys: []ledger.PublicKey{k.Public()}, Threshold: 1}
-	var err error
-	if in.Work, err = in.Mine(t.Context(), 10); err != nil {
-		t.Fatal(err)
-	}
-	l := ledger.New(ledger.NewMem(), "public")
-	author, err := l.Incept(t.Context(), in, k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if e, _, err := prove(t, l, author, 0).Verify(); err != nil || e.Inception.Work != in.Work {
-		t.Errorf("%+v, %v", e, err)
-	}
-	leaf := mustBeSound(t, l, author)[0]
-	if again, err := ledger.EncodeInception(in, k); err != nil || !bytes.Equal(again, leaf) {
-		t.Errorf("another leaf: %v", err)
-	}
-	for name, change := range map[string]func(in *ledger.Inception){
-		"more bits":       func(in *ledger.Inception) { in.Work.Bits = 40 },
-		"another nonce":   func(in *ledger.Inception) { in.Work = ledger.Work{Bits: 40, Nonce: 7} },
-		"no bits":         func(in *ledger.Inception) { in.Work = ledger.Work{Nonce: 7} },
-		"too many bits":   func(in *ledger.Inception) { in.Work.Bits = 65 },
-		"another network": func(in *ledger.Inception) { in.Network, in.Work.Bits = "test", 30 },
-	} {
-		bad := in
-		change(&bad)
-		if _, err := ledger.EncodeInception(bad, k); !errors.Is(err, ledger.ErrBadEntry) {
-			t.Errorf("%s: %v, want ErrBadEntry", name, err)
-		}
-	}
 }

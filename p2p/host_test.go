@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -136,7 +137,7 @@ func TestPortInUse(t *testing.T) {
 			cfg.Listen = append([]string{"/ip4/127.0.0.1/udp/0/quic-v1"}, cfg.Listen...) // one that works
 		}
 		_, err := New(cfg, testLog(t))
-		if !errors.Is(err, ErrAddrInUse) || strings.Contains(err.Error(), "\n") {
+		if !errors.Is(err, ErrAddrInUse) || !errors.Is(err, syscall.EADDRINUSE) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("New on %s = %v, want one line that the address is in use", cfg.Listen, err)
 		}
 	}

@@ -76,7 +76,11 @@
 // holds nothing for long. Bytes after the second frame make the message void.
 package p2p
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"syscall"
+)
 
 // Limits of what travels, in bytes.
 const (
@@ -103,7 +107,7 @@ var (
 	ErrNoPeers     = errors.New("no peers to ask")         // the routing table is empty
 	ErrBlocked     = errors.New("peer is blocked")         // by Block
 	ErrBadAddress  = errors.New("bad peer address")        // not a multiaddr that ends in /p2p/ID
-	ErrAddrInUse   = errors.New("address already in use")  // another program listens there
+	ErrAddrInUse   = fmt.Errorf("%w", syscall.EADDRINUSE)  // another program listens there
 	ErrBadRecord   = errors.New("bad record")              // key or value of a DHT record out of bounds
 	ErrStale       = errors.New("a newer record is known") // by PutValue
 	ErrRelayBudget = errors.New("only a relay leads to the peer, and its use is up for now")

@@ -3,6 +3,8 @@ package p2p
 import (
 	"errors"
 	"fmt"
+	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -109,5 +111,27 @@ func TestNeighboursAreConnected(t *testing.T) {
 	}
 	if got := mdnsName("public"); len(got) > len("_123456789012345._udp") || got == mdnsName("other") {
 		t.Errorf("service name %q", got)
+	}
+}
+
+func TestHintsLeadOutFirst(t *testing.T) {
+	t.Parallel()
+	const bridge, lan, quic = "/ip4/172.17.0.1/tcp/1 ", "/ip4/192.168.1.5/tcp/1 ", "/ip4/192.168.1.5/udp/1/quic-v1 "
+	same := func(a []ma.Multiaddr, want string) bool {
+		return slices.EqualFunc(a, multiaddrs(want), ma.Multiaddr.Equal)
+	}
+	for ip, want := range map[string]string{
+		"192.168.1.5": lan + quic + bridge,
+		"10.0.0.1":    bridge + lan + quic, // not one of them
+		"":            bridge + lan + quic, // no route
+	} {
+		got := multiaddrs(bridge + lan + quic)
+		outwardFirst(got, net.ParseIP(ip))
+		if !same(got, want) {
+			t.Errorf("towards %q: %v, want %v", ip, got, want)
+		}
+	}
+	if got := keep(multiaddrs("/p2p-circuit "+testRelay+" "+lan), leadsHere); !same(got, testRelay+" "+lan) {
+		t.Errorf("these are told to lead here: %v", got)
 	}
 }

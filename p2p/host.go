@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"time"
 
@@ -165,12 +166,20 @@ func (h *Host) addrs() []ma.Multiaddr {
 		addrs = h.lib.Network().ListenAddresses()
 	}
 	addrs = ma.Unique(append(slices.Clone(addrs), h.lib.Addrs()...))
+	addrs = keep(addrs, leadsHere)
 	slices.SortStableFunc(addrs, func(a, b ma.Multiaddr) int { return transportRank(a) - transportRank(b) })
 	return addrs
 }
 
+// leadsHere leaves out the place that libp2p keeps for relays before it has one.
+func leadsHere(a ma.Multiaddr) bool {
+	first, _ := ma.SplitFirst(a)
+	return first != nil && first.Protocol().Code != ma.P_CIRCUIT
+}
+
 // Hints are at most n of Addrs, n at least 1, that serve the most people: public
-// ones; where there are none, those of the local network, and one at a relay.
+// ones; where there are none, those of the local network, and one at a relay. What
+// leads out of this machine comes before the bridges of containers and the like.
 func (h *Host) Hints(n int) []string {
 	all := h.addrs()
 	relayed := keep(all, isRelayed)
@@ -183,10 +192,37 @@ func (h *Host) Hints(n int) []string {
 	if len(direct) == 0 {
 		direct = keep(all, func(a ma.Multiaddr) bool { return !isRelayed(a) })
 	}
+	outwardFirst(direct, outward())
 	if len(relayed) > 0 {
 		direct = append(direct[:min(len(direct), n-1)], relayed[0])
 	}
 	return fullAddrs(h.ID(), direct[:min(len(direct), n)])
+}
+
+// outward is the address that this machine takes towards others, by its routes; nothing
+// is sent. It is nil where there is no route.
+func outward() net.IP {
+	c, err := net.Dial("udp4", "198.51.100.1:9") // reserved for documentation (RFC 5737)
+	if err != nil {
+		return nil
+	}
+	defer c.Close()
+	to, _ := c.LocalAddr().(*net.UDPAddr)
+	if to == nil {
+		return nil
+	}
+	return to.IP
+}
+
+// outwardFirst moves the addresses with an IP to the front.
+func outwardFirst(addrs []ma.Multiaddr, ip net.IP) {
+	rank := func(a ma.Multiaddr) int {
+		if of, err := manet.ToIP(a); err == nil && of.Equal(ip) {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(addrs, func(a, b ma.Multiaddr) int { return rank(a) - rank(b) })
 }
 
 // Peers returns the connected peers, ordered by id.

@@ -169,6 +169,11 @@ func TestRoadsTCP(t *testing.T) {
 	seed := lab.public(netns.Link{})
 	layout := testnet.Image{Seed: 1, Layers: []int64{5 << 20, 100}}.Lay(t)
 	pub := seed.publish("app:1.0", layout)
+	for _, a := range append(seed.Addresses.Peer, strings.Split(pub.Magnet, "=")...) {
+		if strings.HasPrefix(a, "/p2p-circuit") {
+			t.Errorf("%s leads nowhere", a)
+		}
+	}
 
 	other := lab.public(netns.Link{})
 	other.fetch(pub.Magnet, layout, nil)

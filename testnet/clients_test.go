@@ -46,9 +46,6 @@ func newClient(t *testing.T, name string, args ...string) client {
 // toolClient builds a program of the module testnet/clients.
 func toolClient(t *testing.T, name, pkg string) client {
 	t.Helper()
-	if testing.Short() {
-		t.Skipf("%s is not built in -short", name)
-	}
 	path := filepath.Join(t.TempDir(), name)
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", path, pkg)
 	cmd.Dir, cmd.Env = "clients", append(os.Environ(), "CGO_ENABLED=0")

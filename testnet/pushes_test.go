@@ -19,9 +19,6 @@ import (
 // that they share: what they get is right, and a node needs a fraction of the memory
 // of what passes through it.
 func TestTwoHundredClients(t *testing.T) {
-	if testing.Short() {
-		t.Skip("gigabytes pass through a process: not in -short")
-	}
 	t.Parallel()
 	const clients, size, most = 200, 8 << 20, 300 << 20
 	bin, err := program()

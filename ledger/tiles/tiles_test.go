@@ -24,12 +24,13 @@ import (
 // memory.
 func TestReadServed(t *testing.T) {
 	t.Parallel()
-	for _, size := range []int{1, 2, 255, 256, 257, 511, 512, 1000, 70_000} {
+	sizes := []int{1, 2, 255, 256, 257, 511, 512, 1000}
+	if !testing.Short() {
+		sizes = append(sizes, 70_000)
+	}
+	for _, size := range sizes {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			t.Parallel()
-			if size > 1000 && testing.Short() {
-				t.Skip("large")
-			}
 			l := newPlainLog(t, "a", size)
 			dir := t.TempDir()
 			if err := tiles.Export(t.Context(), l.log(), dir); err != nil {
@@ -53,9 +54,6 @@ func TestReadServed(t *testing.T) {
 // TestNamesOfSpecification: the log of 70,000 entries that it describes.
 func TestNamesOfSpecification(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("large")
-	}
 	got := newPlainLog(t, "a", 70_000).resources(t)
 	full, partial := map[string]int{}, []string{}
 	for path, b := range got {

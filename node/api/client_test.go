@@ -296,7 +296,7 @@ func FuzzClient(f *testing.F) {
 	f.Add(200, `{"result":null}`)
 	f.Fuzz(func(t *testing.T, status int, body string) {
 		if status < 200 || status > 599 {
-			t.Skip()
+			return
 		}
 		c := NewLocalClient(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(status)

@@ -65,11 +65,11 @@ func FuzzRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, request string, body []byte) {
 		method, target, ok := strings.Cut(request, " ")
 		if !ok || !strings.HasPrefix(target, "/") {
-			t.Skip()
+			return
 		}
 		req, err := http.NewRequestWithContext(t.Context(), method, "http://localhost"+target, bytes.NewReader(body))
 		if err != nil {
-			t.Skip()
+			return
 		}
 		req.Header.Set("Content-Type", "application/json")
 		w := httptest.NewRecorder()

@@ -42,11 +42,11 @@ func FuzzRequest(f *testing.F) {
 	h := x.registry.Handler()
 	f.Fuzz(func(t *testing.T, method, target, ranges, contentRange, contentType string, body []byte) {
 		if !strings.HasPrefix(target, "/") {
-			t.Skip()
+			return
 		}
 		req, err := http.NewRequestWithContext(t.Context(), method, "http://localhost"+target, bytes.NewReader(body))
 		if err != nil {
-			t.Skip()
+			return
 		}
 		req.Header.Set("Range", ranges)
 		req.Header.Set("Content-Range", contentRange)

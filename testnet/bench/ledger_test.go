@@ -175,9 +175,6 @@ func TestWorkloads(t *testing.T) {
 
 func TestCosign(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("five stores")
-	}
 	s, err := cosign(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)

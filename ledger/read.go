@@ -116,14 +116,15 @@ func (l *Ledger) RootAt(author AuthorID, size uint64) (tlog.Hash, error) {
 }
 
 // Range returns entries from to to-1, or as many from the first of them as fit
-// into maxBytes, but at least one. A range that begins at the end of the log is
-// empty; beyond it is ErrNotFound.
+// into maxBytes or as there are, but at least one, unless none is asked for. Where
+// there is none it is ErrNotFound: a log that was replaced by a shorter one ends
+// before what was seen of it.
 func (l *Ledger) Range(ctx context.Context, author AuthorID, from, to uint64, maxBytes int) ([][]byte, error) {
 	head, err := l.store.Head(author)
 	if err != nil {
 		return nil, fmt.Errorf("reading log of %s: %w", author, err)
 	}
-	if from > to || from > head.Size {
+	if from > to || from > head.Size || from == head.Size && from < to {
 		return nil, fmt.Errorf("reading entries %d to %d of %s: %w: it has %d", from, to, author, ErrNotFound, head.Size)
 	}
 	to = min(to, head.Size)

@@ -78,12 +78,35 @@ type ExportedLog struct {
 	Size   uint64 `json:"size"`
 }
 
-// Log reads entries of an author's log.
+// Log reads entries of an author's log, all of them of one history.
 func (x *Exchange) Log(ctx context.Context, req LogRequest) (Log, error) {
-	author, head, err := x.logOf(req.Author)
-	if err != nil {
-		return Log{}, err
+	for {
+		author, head, err := x.logOf(req.Author)
+		if err != nil {
+			return Log{}, err
+		}
+		out, err := x.entriesOf(ctx, author, head, req)
+		if replaced, rerr := x.isAnother(author, head); !replaced {
+			return out, errors.Join(err, rerr)
+		}
 	}
+}
+
+// isAnother says whether a log, since it had a head, was replaced by one that does
+// not begin with it, as a recovery does.
+func (x *Exchange) isAnother(author ledger.AuthorID, head ledger.Head) (bool, error) {
+	now, err := x.Ledger.Head(author)
+	if err != nil || now.Size == head.Size {
+		return err == nil && now.Root != head.Root, err
+	}
+	if now.Size < head.Size {
+		return true, nil
+	}
+	root, err := x.Ledger.RootAt(author, head.Size)
+	return err == nil && root != head.Root, err
+}
+
+func (x *Exchange) entriesOf(ctx context.Context, author ledger.AuthorID, head ledger.Head, req LogRequest) (_ Log, err error) {
 	out := Log{Author: string(author), Size: head.Size, Root: head.Root.String(), Entries: []LogEntry{}}
 	if out.Frozen, err = x.frozen(author); err != nil {
 		return Log{}, err

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -92,4 +93,54 @@ func FuzzCheckProof(f *testing.F) {
 			t.Errorf("proves nothing: %+v", got)
 		}
 	})
+}
+
+// An outdated store gives the head that a log had before it was replaced, once.
+type outdated struct {
+	ledger.Store
+	before ledger.Head
+	given  bool
+}
+
+func (o *outdated) Head(author ledger.AuthorID) (ledger.Head, error) {
+	if !o.given && author == o.before.Author {
+		o.given = true
+		return o.before, nil
+	}
+	return o.Store.Head(author)
+}
+
+// A log that is replaced by a shorter one while it is read, as a recovery does, is read
+// again.
+func TestLogIsReplacedMeanwhile(t *testing.T) {
+	t.Parallel()
+	a := newAuthor(t)
+	for _, tag := range []string{"1", "2", "3"} {
+		a.release(t, tag, strings.Repeat("ab", 20))
+	}
+	now, err := a.ledger.Head(a.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, before := range map[string]ledger.Head{
+		"by a shorter one":        {Author: a.id, Size: now.Size + 1, Root: now.Root},
+		"by a much shorter one":   {Author: a.id, Size: now.Size + 5, Root: now.Root},
+		"by one of the same size": {Author: a.id, Size: now.Size},
+		"by a longer one":         {Author: a.id, Size: now.Size - 1},
+		"by none":                 {Author: a.id, Size: now.Size, Root: now.Root},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mem := ledger.NewMem()
+			x := &Exchange{Config: Config{Ledger: ledger.New(mem, "public")}}
+			keep(t, x, a)
+			x.Ledger = ledger.New(&outdated{Store: mem, before: before}, "public")
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			got, err := x.Log(ctx, LogRequest{Author: string(a.id)})
+			if err != nil || got.Size != now.Size || got.Root != now.Root.String() || len(got.Entries) != int(now.Size) {
+				t.Errorf("the log of %d entries is read as %+v, %v", now.Size, got, err)
+			}
+		})
+	}
 }

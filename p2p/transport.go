@@ -40,7 +40,7 @@ func newLibp2p(cfg Config, policy *addrPolicy, bans *bans, r *relays, bt protoco
 		// where the hardware of both ends does it.
 		libp2p.Security(libp2ptls.ID, newRecordTLS),
 		libp2p.Security(noise.ID, noise.New),
-		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
+		libp2p.Muxer(yamux.ID, newMuxer()),
 		libp2p.ResourceManager(limits),
 		libp2p.ConnectionManager(conns),
 		libp2p.ConnectionGater(bans),

@@ -49,7 +49,6 @@ func newWires() *wires { return &wires{m: map[network.Conn]*wire{}} }
 // attach makes a stream a connection. done, nil for one that the peer opened, is
 // called when it is closed.
 func (ws *wires) attach(h *Host, s network.Stream, done func()) *streamConn {
-	h.widen(s.Conn())
 	road := roadOf(s.Conn().RemoteMultiaddr())
 	c := &streamConn{stream: s, count: h.stats.road(road), done: done, dialed: done != nil}
 	if s.Conn().Stat().Limited {

@@ -19,7 +19,7 @@ import (
 var farLink = netns.Link{Delay: 25 * time.Millisecond, Loss: 0.01, Rate: 100e6 / 8}
 
 const (
-	farImage = 64 << 20
+	farImage = 256 << 20
 	// farFile is what HTTP downloads there, which would take too long otherwise.
 	farFile = 4 << 20
 )

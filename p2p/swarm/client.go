@@ -14,8 +14,9 @@ import (
 )
 
 // stealGrace is how long a request stays with one peer before another may be asked
-// instead. With less, much is sent twice in a large herd.
-const stealGrace = time.Second
+// instead. With less, much is sent twice in a large herd; with a second still some of it
+// over distance.
+const stealGrace = 2 * time.Second
 
 func chunkSize(n int) pp.Integer { return pp.Integer(n) }
 

@@ -15,6 +15,8 @@ const (
 	haveSize = 9
 	// haveDelay is how long a message that tells of a piece waits for others.
 	haveDelay = 10 * time.Millisecond
+	// oneWrite bounds what is copied to go out together with such messages, in bytes.
+	oneWrite = 16 << 10
 )
 
 // A wire is a stream to a peer of ours as the library sees it. It follows what
@@ -195,8 +197,15 @@ func (w *wire) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	n := len(b)
-	b = w.withHaves(b)
-	if !w.decided {
+	haves := w.takeHaves()
+	switch {
+	case len(haves) > 0 && n > oneWrite:
+		if _, err := w.Conn.Write(haves); err != nil {
+			return 0, err
+		}
+	case len(haves) > 0:
+		b = append(haves, b...)
+	case !w.decided:
 		b = bytes.Clone(b)
 	}
 	w.passed = w.passed[:0]
@@ -299,7 +308,7 @@ func (w *wire) announce() {
 		case <-pause.C:
 		}
 		w.wmu.Lock()
-		b := w.withHaves(nil)
+		b := w.takeHaves()
 		var err error
 		if len(b) > 0 {
 			_, err = w.Conn.Write(b)
@@ -312,20 +321,17 @@ func (w *wire) announce() {
 	}
 }
 
-// withHaves puts what the peer is to hear before b, unless a message is half
+// takeHaves are the messages that the peer is to hear now: none while one is half
 // written. The caller holds wmu.
-func (w *wire) withHaves(b []byte) []byte {
+func (w *wire) takeHaves() []byte {
 	if !w.out.between() {
-		return b // the library's next write comes soon
+		return nil // the library's next write comes soon
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.haves) == 0 {
-		return b
-	}
-	all := append(w.haves, b...)
+	haves := w.haves
 	w.haves = nil
-	return all
+	return haves
 }
 
 // Close ends the connection.

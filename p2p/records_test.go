@@ -55,20 +55,7 @@ func tlsPair(t *testing.T) (from, to sec.SecureConn, below *tallyConn) {
 	}
 	client, _ := end()
 	server, id := end()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	dialled, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	accepted, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _, _ = dialled.Close(), accepted.Close() })
+	dialled, accepted := tcpPair(t)
 	below = &tallyConn{Conn: dialled}
 	done := make(chan error, 1)
 	go func() {
@@ -76,7 +63,8 @@ func tlsPair(t *testing.T) (from, to sec.SecureConn, below *tallyConn) {
 		to, err = server.SecureInbound(t.Context(), accepted, "")
 		done <- err
 	}()
-	if from, err = client.SecureOutbound(t.Context(), below, id); err != nil {
+	from, err := client.SecureOutbound(t.Context(), below, id)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := <-done; err != nil {

@@ -1,7 +1,6 @@
 package p2p
 
 import (
-	"net"
 	"sync/atomic"
 	"testing"
 
@@ -13,19 +12,8 @@ import (
 // muxed joins two multiplexers by TCP. What the second one takes comes out of scope.
 func muxed(t *testing.T, scope network.PeerScope) (from, to network.MuxedConn) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	out, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	in, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	out, in := tcpPair(t)
+	var err error
 	if from, err = newMuxer().NewConn(out, false, &network.NullScope{}); err != nil {
 		t.Fatal(err)
 	}

@@ -197,16 +197,17 @@ func (w *wire) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	n := len(b)
-	haves := w.takeHaves()
-	switch {
-	case len(haves) > 0 && n > oneWrite:
+	if !w.decided {
+		b = bytes.Clone(b) // what it says may be changed
+	}
+	switch haves := w.takeHaves(); {
+	case len(haves) == 0:
+	case n <= oneWrite:
+		b = append(haves, b...)
+	default:
 		if _, err := w.Conn.Write(haves); err != nil {
 			return 0, err
 		}
-	case len(haves) > 0:
-		b = append(haves, b...)
-	case !w.decided:
-		b = bytes.Clone(b)
 	}
 	w.passed = w.passed[:0]
 	w.out.scan(b[len(b)-n:])

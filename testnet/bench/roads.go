@@ -34,8 +34,8 @@ func roadsRows() []plannedRow {
 	return []plannedRow{
 		row("stream", "1 GiB from swarm to swarm, libp2p stream over TCP", "stream/"+overLibp2p, "the same over plain TCP", "stream/"+overTCP, least(0.9)),
 		row("stream-quic", "1 GiB from swarm to swarm, libp2p stream over QUIC", "stream/"+overQUIC, "the same over plain TCP", "stream/"+overTCP, nil),
-		row("far-1", "fetch from one source "+far, "far/1", "the link", "far/link", least(0.8)),
-		row("far-4", "fetch from four sources "+far, "far/4", "the link", "far/link", least(0.9)),
+		row("far-1", "fetch of 256 MiB from one source "+far, "far/1", "the link", "far/link", least(0.8)),
+		row("far-4", "fetch of 256 MiB from four sources "+far, "far/4", "the link", "far/link", least(0.9)),
 		row("far-http", "fetch from one source "+far, "far/1", "HTTP + sha256, Reno", "far/http", nil),
 	}
 }
